@@ -1,0 +1,305 @@
+"""A bundle: the folder that an export makes, or one that another tool made in the same layout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from . import hub, tasks
+from .errors import BundleError, BundleNotFoundError, IntegrityError, OptionError
+from .manifest import FileSpec, GraphSpec, Manifest, Reference
+from .session import Array, Provider, Session, Settings
+from .tokenizer import Tokenizer
+
+# Optimum's graph optimizer adds these to the names that other exporters use.
+_VARIANTS = (*hub.VARIANTS, "optimized")
+_CHUNK = 1 << 20  # bytes hashed at a time
+
+
+class Bundle:
+    """An opened bundle: its configuration, tokenizer, and the sessions of its graphs.
+
+    Open one with :meth:`Bundle.open`. Graphs are loaded when first asked for, and kept.
+
+    Attributes:
+        folder: where it lies.
+        config: the checkpoint's ``config.json``.
+        manifest: what ``torchless.json`` says; None for a folder that another tool made.
+        task: the task it was made for, or None where nothing tells.
+        settings: device, threads, providers, session options of its sessions.
+
+    Example:
+        >>> bundle = Bundle.open("models/mrpc")      # doctest: +SKIP
+        >>> batch = bundle.tokenizer([("It is in New York", "It is in Manhattan")])      # doctest: +SKIP
+        >>> logits = bundle.session("model").run(batch)["logits"]      # doctest: +SKIP
+    """
+
+    def __init__(self, folder: Path, settings: Settings | None = None, dtype: str | Mapping[str, str] = "auto") -> None:
+        self.folder = folder
+        self.settings = settings or Settings()
+        self.config = _read_config(folder)
+        self.manifest = Manifest.read(folder)
+        self.task = self.manifest.task if self.manifest else tasks.infer(self.config)
+        self._dtype = dtype
+        self._files = _declared_files(self.manifest) if self.manifest else _found_files(folder)
+        if not self._files:
+            raise BundleNotFoundError(f"{folder} holds no ONNX graph: expected onnx/model.onnx or model.onnx")
+        for role in self._files:
+            self.dtype(role)
+        self._sessions: dict[str, Session] = {}
+        self._lock = Lock()
+
+    @classmethod
+    def open(
+        cls,
+        model: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        dtype: str | Mapping[str, str] = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        providers: Sequence[Provider] | None = None,
+        session_options: Mapping[str, Any] | None = None,
+    ) -> Bundle:
+        """Open a folder or hub id.
+
+        Args:
+            model: a folder, or a model id on the hub.
+            revision: branch, tag or commit of a hub id.
+            dtype: which variant of the graphs to run: ``"fp32"``, ``"fp16"``, ..., a dictionary of them by role, or
+                ``"auto"``: what the manifest recommends for the device.
+            device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"auto"``.
+            threads: threads inside one operator; None takes the CPUs that the process may use.
+            providers: ONNX Runtime execution providers, instead of ``device``.
+            session_options: attributes and configuration entries of ``onnxruntime.SessionOptions``.
+
+        Raises:
+            BundleNotFoundError: no such folder, or no graph in it.
+            BundleError: the manifest or configuration is malformed.
+            OptionError: a malformed option, or a dtype that the bundle does not have.
+        """
+        chosen = tuple(providers) if providers is not None else None
+        settings = Settings(device=device, threads=threads, providers=chosen, session_options=session_options)
+        return cls(hub.resolve(model, revision=revision, dtype=dtype, device=settings.kind), settings, dtype)
+
+    @property
+    def dtypes(self) -> dict[str, list[str]]:
+        """The variants of each graph by role."""
+        return {role: sorted(variants) for role, variants in self._files.items()}
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The frozen tokenizer, limited to the model's length."""
+        if self.manifest is not None:
+            return Tokenizer(self.folder, self.manifest.max_length)
+        tokenizer = Tokenizer(self.folder)
+        limits = [limit for limit in (tokenizer.max_length, _positions(self.config)) if limit is not None]
+        tokenizer.max_length = min(limits, default=None)
+        return tokenizer
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The label names by class index.
+
+        Raises:
+            BundleError: ``id2label`` in config.json is missing or malformed.
+        """
+        try:
+            pairs = sorted((int(index), str(label)) for index, label in self.config["id2label"].items())
+        except (KeyError, AttributeError, ValueError) as error:
+            raise BundleError(f"{self.folder}/config.json has no usable id2label: {error!r}") from error
+        if [index for index, _ in pairs] != list(range(len(pairs))):
+            raise BundleError(f"id2label of {self.folder}/config.json does not number its labels from 0")
+        return [label for _, label in pairs]
+
+    def dtype(self, role: str = "model") -> str:
+        """The variant of a graph that :meth:`session` opens."""
+        variants = self._variants(role)
+        wanted = self._dtype if isinstance(self._dtype, str) else self._dtype.get(role, "auto")
+        if wanted == "auto":
+            preferred = self.manifest.dtype.get(self.settings.kind, "fp32") if self.manifest else "fp32"
+            return preferred if preferred in variants else next(iter(variants))
+        if wanted not in variants:
+            raise OptionError(f"{self.folder} has no {wanted!r} variant of {role!r}; it has {sorted(variants)}")
+        return wanted
+
+    def session(self, role: str = "model") -> Session:
+        """The session of a graph, opened on first use.
+
+        Args:
+            role: ``"model"``, or the name of another graph of the bundle.
+
+        Raises:
+            BundleNotFoundError: the bundle has no such graph, or its file is missing.
+            IntegrityError: the graph is truncated or has another signature than the manifest says.
+            DeviceError: the device cannot be had.
+        """
+        with self._lock:
+            if role not in self._sessions:
+                dtype = self.dtype(role)
+                graph = self.manifest.graphs[role][dtype] if self.manifest else None
+                path = _inside(self.folder, self._files[role][dtype])
+                if graph is not None:
+                    for file in (graph.model, *graph.data):
+                        _check_size(self.folder, file)
+                session = Session(path, self.settings)
+                if graph is not None:
+                    _check_signature(path, graph, session)
+                self._sessions[role] = session
+            return self._sessions[role]
+
+    def verify(self, progress: Callable[[str], None] | None = None) -> list[tuple[str, float, float]]:
+        """Check every file's SHA-256 and replay the recorded references on the graphs of every variant.
+
+        Args:
+            progress: called with a line before each check.
+
+        Returns:
+            Per reference and variant: a description, the largest difference found, and the tolerance: a difference
+            counts as ``|found - recorded| / (1 + |recorded|)``.
+
+        Raises:
+            BundleError: there is no manifest to verify against.
+            IntegrityError: a file was changed, or an output differs by more than its tolerance.
+        """
+        if self.manifest is None:
+            raise BundleError(f"{self.folder} has no {Manifest.__module__.split('.')[0]}.json to verify against")
+        report = progress or (lambda line: None)
+        for variants in self.manifest.graphs.values():
+            for graph in variants.values():
+                for file in (graph.model, *graph.data):
+                    report(f"hashing {file.file}")
+                    _check_size(self.folder, file)
+                    if _sha256(_inside(self.folder, file.file)) != file.sha256:
+                        raise IntegrityError(
+                            f"{self.folder / file.file} was changed: its SHA-256 is not the manifest's"
+                        )
+        results = []
+        for reference in self.manifest.references:
+            for dtype in self.manifest.graphs[reference.role]:
+                report(f"replaying {reference.role} {dtype}")
+                results.append(self._replay(reference, dtype))
+        return results
+
+    def _replay(self, reference: Reference, dtype: str) -> tuple[str, float, float]:
+        bundle = Bundle(self.folder, self.settings, {reference.role: dtype})
+        feeds = {name: _array(content) for name, content in reference.inputs.items()}
+        outputs = bundle.session(reference.role).run(feeds, list(reference.outputs))
+        tolerance = reference.tolerance[dtype]
+        worst = 0.0
+        for name, content in reference.outputs.items():
+            found = outputs[name]
+            if list(found.shape) != list(content["shape"]):
+                raise IntegrityError(f"{name} has shape {found.shape}; {content['shape']} was recorded")
+            indices = content.get("indices")
+            values = found.ravel() if indices is None else found.ravel()[indices]
+            recorded = np.asarray(content["values"], dtype=np.float64)
+            worst = max(worst, float(np.max(np.abs(values - recorded) / (1 + np.abs(recorded)), initial=0.0)))
+        if not worst <= tolerance:
+            raise IntegrityError(
+                f"{reference.role} ({dtype}) of {self.folder} differs from the recorded outputs by {worst:.3g}; "
+                f"the tolerance is {tolerance:.3g}"
+            )
+        return f"{reference.role} {dtype}", worst, tolerance
+
+    def _variants(self, role: str) -> dict[str, str]:
+        if role not in self._files:
+            raise BundleNotFoundError(f"{self.folder} has no graph {role!r}; it has {sorted(self._files)}")
+        return self._files[role]
+
+    def __reduce__(self) -> tuple[type[Bundle], tuple[Path, Settings, str | Mapping[str, str]]]:
+        return Bundle, (self.folder, self.settings, self._dtype)
+
+
+def _declared_files(manifest: Manifest) -> dict[str, dict[str, str]]:
+    return {
+        role: {dtype: graph.model.file for dtype, graph in variants.items()}
+        for role, variants in manifest.graphs.items()
+    }
+
+
+def _found_files(folder: Path) -> dict[str, dict[str, str]]:
+    """Graphs by role and dtype, read from file names: ``onnx/model.onnx``, ``model_fp16.onnx``, ..."""
+    found: dict[str, dict[str, str]] = {}
+    for path in (*sorted(folder.glob("onnx/*.onnx")), *sorted(folder.glob("*.onnx"))):
+        role, _, suffix = path.stem.rpartition("_")
+        if not role or suffix not in _VARIANTS:
+            role, suffix = path.stem, "fp32"
+        found.setdefault(role, {}).setdefault(suffix, path.relative_to(folder).as_posix())
+    return found
+
+
+def _inside(folder: Path, file: str) -> Path:
+    """The path of a bundle's file.
+
+    Raises:
+        IntegrityError: it leaves the folder. Links are left alone: hub caches are made of them.
+    """
+    parts = PurePosixPath(file)
+    if parts.is_absolute() or ".." in parts.parts or "\\" in file or ":" in file:
+        raise IntegrityError(f"the manifest of {folder} names a file outside it: {file!r}")
+    return folder / parts
+
+
+def _check_size(folder: Path, file: FileSpec) -> None:
+    path = _inside(folder, file.file)
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise BundleNotFoundError(f"{path}, which the manifest lists, is missing") from error
+    if size != file.bytes:
+        raise IntegrityError(f"{path} has {size} bytes and the manifest says {file.bytes}: truncated or changed")
+
+
+def _check_signature(path: Path, graph: GraphSpec, session: Session) -> None:
+    for kind, declared, found in (("input", graph.inputs, session.inputs), ("output", graph.outputs, session.outputs)):
+        expected = {spec.name: spec.dtype for spec in declared}
+        actual = {spec.name: spec.dtype for spec in found}
+        if expected != actual:
+            raise IntegrityError(f"the {kind}s of {path} are {actual}; the manifest says {expected}")
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleNotFoundError(f"{folder} has no config.json: not a bundle") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"cannot read {path}: {error}") from error
+    if not isinstance(config, dict):
+        raise BundleError(f"{path} does not hold a JSON object")
+    return config
+
+
+# These count positions from pad_token_id + 1, so that many of the table's rows are never used.
+_OFFSET_POSITIONS = ("roberta", "camembert", "mpnet", "longformer", "data2vec-text", "ibert", "xmod", "esm")
+
+
+def _positions(config: Mapping[str, Any]) -> int | None:
+    """The longest input that the position table of an adopted folder's model takes."""
+    positions = config.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions <= 0:
+        return None
+    offset = any(name in str(config.get("model_type", "")) for name in _OFFSET_POSITIONS)
+    return positions - (int(config.get("pad_token_id") or 0) + 1 if offset else 0)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _array(content: Mapping[str, Any]) -> Array:
+    return np.asarray(content["values"], dtype=content["dtype"]).reshape(content["shape"])

@@ -1,0 +1,257 @@
+"""The ``torchless`` command: export, run, info, verify."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import __version__, tasks
+from .bundle import Bundle
+from .errors import InputError, TorchlessError
+from .pipelines import PIPELINES, pipeline
+
+_OK, _MISTAKE, _INTERRUPTED = 0, 2, 130
+_TRUE = {"true": True, "false": False, "none": None}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: the words after ``torchless``; None takes the process's.
+
+    Returns:
+        The exit status: 0; 2 for a mistake of the user, told in one line; 130 when interrupted.
+    """
+    warnings.showwarning = _show_warning
+    parser = _parser()
+    parsed, rest = parser.parse_known_args(arguments)
+    if rest and parsed.command != "run":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        _COMMANDS[parsed.command](parsed, rest)
+    except TorchlessError as error:
+        print(f"torchless: {error}", file=sys.stderr)
+        return _MISTAKE
+    except BrokenPipeError:
+        # The reader has gone; what Python flushes at exit must not raise again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _OK
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return _OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="torchless", description="Run Hugging Face task checkpoints without torch.")
+    parser.add_argument("--version", action="version", version=f"torchless {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    export = commands.add_parser("export", help="turn a checkpoint into a bundle (needs the export extra)")
+    export.add_argument("checkpoint", help="folder of a checkpoint, or a model id on the hub")
+    export.add_argument("output", type=Path, help="folder to make")
+    export.add_argument("--task", help="what the checkpoint is for; read from its config.json by default")
+    export.add_argument("--dtype", nargs="+", default=["fp32"], help="fp32, fp16 (default: fp32)")
+    export.add_argument("--device", default="cpu", help="where torch traces and checks: cpu, cuda (default: cpu)")
+    export.add_argument("--opset", type=int, help="ONNX operator set")
+    export.add_argument("--revision", help="branch, tag or commit of a model id")
+    export.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
+
+    # A prefix of --top-k or the like belongs to the task's own options, which are parsed afterwards.
+    run = commands.add_parser(
+        "run",
+        help="answer inputs",
+        allow_abbrev=False,
+        epilog="Every option of the task's pipeline is accepted too, such as --top-k 3 or "
+        "--aggregation-strategy simple; torchless run TASK --help lists them.",
+    )
+    run.add_argument("task", help=f"one of {', '.join((*PIPELINES, *tasks.ALIASES))}, or auto")
+    run.add_argument("bundle", help="folder of a bundle, or a model id on the hub")
+    run.add_argument("inputs", nargs="*", metavar="INPUT", help=_INPUT_HELP)
+    run.add_argument("--json", action="store_true", help="one line of JSON for each input")
+    run.add_argument("--batch-size", type=int, help="inputs that run together at the most")
+    _add_session_options(run)
+
+    info = commands.add_parser("info", help="describe a bundle")
+    info.add_argument("bundle")
+    info.add_argument("--json", action="store_true", help="as JSON")
+
+    verify = commands.add_parser("verify", help="check a bundle's files and replay its recorded outputs")
+    verify.add_argument("bundle")
+    verify.add_argument("--json", action="store_true", help="as JSON")
+    _add_session_options(verify)
+    return parser
+
+
+_INPUT_HELP = (
+    "a text, a file with one input on each line, or - for such lines on standard input. A line that is a JSON object "
+    'is an input with several parts: {"text": ..., "text_pair": ...}, {"question": ..., "context": ...}. '
+    "Question answering also takes the two texts QUESTION CONTEXT"
+)
+
+
+def _add_session_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dtype", default="auto", help="variant of the graphs: fp32, fp16, ... (default: auto)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, auto (default: cpu)")
+    parser.add_argument("--threads", type=int, help="threads inside one operator")
+
+
+def _export(parsed: argparse.Namespace, rest: list[str]) -> None:
+    from torchless.export import export
+
+    folder = export(
+        parsed.checkpoint,
+        parsed.output,
+        task=parsed.task,
+        dtype=parsed.dtype,
+        device=parsed.device,
+        opset=parsed.opset,
+        revision=parsed.revision,
+        overwrite=parsed.overwrite,
+    )
+    print(folder)
+
+
+def _run(parsed: argparse.Namespace, rest: list[str]) -> None:
+    task = None if parsed.task == "auto" else tasks.normalize(parsed.task)
+    bundle = _open(parsed)
+    name = task or bundle.task
+    options, texts = _task_options(name, rest)
+    answer = pipeline(name, bundle, batch_size=parsed.batch_size, **options)
+    inputs = _inputs([*parsed.inputs, *texts], name)
+    if parsed.json:
+        for result in answer(inputs):
+            print(json.dumps(_plain(result), ensure_ascii=False), flush=True)
+        return
+    for result in answer(inputs):
+        print(_text(result), flush=True)
+
+
+def _task_options(task: str | None, rest: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The task's own options, and the inputs that stood behind them."""
+    parser = argparse.ArgumentParser(prog=f"torchless run {task}", allow_abbrev=False)
+    for field in fields(PIPELINES[task].options_type) if task in PIPELINES else ():
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=_value, default=argparse.SUPPRESS)
+    parser.add_argument("inputs", nargs="*")
+    options = vars(parser.parse_args(rest))
+    return options, options.pop("inputs")
+
+
+def _value(text: str) -> Any:
+    """A number, true, false, none or list where the text is one, otherwise the text."""
+    if text.lower() in _TRUE:
+        return _TRUE[text.lower()]
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (int, float, list)) else text
+
+
+def _inputs(arguments: list[str], task: str | None) -> Iterable[Any]:
+    if not arguments:
+        raise InputError("no input: give a text, a file, or - to read lines from standard input")
+    if task == "question-answering" and len(arguments) == 2 and not arguments[0].startswith("{"):
+        return iter([{"question": arguments[0], "context": arguments[1]}])
+    return (item for argument in arguments for item in _lines(argument))
+
+
+def _lines(argument: str) -> Iterator[Any]:
+    if argument == "-":
+        yield from map(_item, sys.stdin)
+    elif len(argument) < 4096 and "\n" not in argument and Path(argument).is_file():
+        try:
+            with Path(argument).open(encoding="utf-8") as file:
+                yield from map(_item, file)
+        except UnicodeDecodeError as error:
+            raise InputError(f"{argument} is not a UTF-8 text file: {error}") from error
+    else:
+        yield _item(argument)
+
+
+def _item(line: str) -> Any:
+    text = line.rstrip("\r\n")
+    if text.startswith("{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _info(parsed: argparse.Namespace, rest: list[str]) -> None:
+    bundle = Bundle.open(parsed.bundle)
+    manifest = bundle.manifest
+    description: dict[str, Any] = {
+        "folder": str(bundle.folder),
+        "task": bundle.task,
+        "model_type": bundle.config.get("model_type"),
+        "max_length": bundle.tokenizer.max_length,
+        "labels": list(bundle.config.get("id2label", {}).values()),
+        "graphs": bundle.dtypes,
+    }
+    if manifest is not None:
+        description["graphs"] = {
+            role: {dtype: sum(file.bytes for file in (graph.model, *graph.data)) for dtype, graph in variants.items()}
+            for role, variants in manifest.graphs.items()
+        }
+        description["provenance"] = manifest.provenance
+    if parsed.json:
+        print(json.dumps(description, ensure_ascii=False))
+        return
+    for name, value in description.items():
+        print(f"{name:12} {value}")
+
+
+def _verify(parsed: argparse.Namespace, rest: list[str]) -> None:
+    bundle = _open(parsed)
+    progress = (lambda line: print(line, file=sys.stderr)) if sys.stderr.isatty() else None
+    results = bundle.verify(progress)
+    if parsed.json:
+        print(json.dumps([dict(zip(("graph", "difference", "tolerance"), row, strict=True)) for row in results]))
+        return
+    for graph, difference, tolerance in results:
+        print(
+            f"{graph}: files intact, outputs within {difference:.2g} of the recorded ones (tolerance {tolerance:.2g})"
+        )
+
+
+def _open(parsed: argparse.Namespace) -> Bundle:
+    return Bundle.open(parsed.bundle, dtype=parsed.dtype, device=parsed.device, threads=parsed.threads)
+
+
+def _plain(result: Any) -> Any:
+    """The same result in lists, dictionaries, numbers and texts, for JSON."""
+    if isinstance(result, np.ndarray):
+        return result.tolist()
+    return result
+
+
+def _text(result: Any) -> str:
+    """A result on one line for each of its parts."""
+    if isinstance(result, np.ndarray):
+        with np.printoptions(precision=4, threshold=8, edgeitems=3, suppress=True):
+            return f"{result.dtype} {result.shape} {result}".replace("\n", "")
+    if isinstance(result, dict):
+        return "  ".join(f"{value:.4f}" if isinstance(value, float) else str(value) for value in result.values())
+    if isinstance(result, list):
+        return "\n".join(map(_text, result))
+    return str(result)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    print(f"torchless: warning: {message}", file=sys.stderr)
+
+
+_COMMANDS = {"export": _export, "run": _run, "info": _info, "verify": _verify}

@@ -1,0 +1,80 @@
+"""From a model's name to a local folder: a path as it is, or a model id of the Hugging Face hub.
+
+The hub client comes with ``tokenizers`` and is imported only when an id has to be resolved.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import manifest as manifests
+from .errors import BundleNotFoundError
+
+_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_METADATA = ["*.json", "*.jinja", "*.txt", "*.model"]
+VARIANTS = ("fp16", "int8", "uint8", "q8", "q4", "q4f16", "bnb4", "quantized")
+
+
+def resolve(
+    model: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    dtype: str | Mapping[str, str] = "auto",
+    device: str = "cpu",
+) -> Path:
+    """The local folder of a bundle.
+
+    Args:
+        model: a folder, or a hub id such as ``"organisation/name"``, downloaded on first use and then cached.
+        revision: branch, tag or commit of a hub id.
+        dtype: the variant that will be opened; the others are not downloaded.
+        device: ``"cpu"`` or ``"cuda"``: what ``dtype="auto"`` picks for.
+
+    Raises:
+        BundleNotFoundError: neither a folder nor an id that the hub or the local cache knows.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    name = os.fspath(model)
+    if folder.exists():
+        raise BundleNotFoundError(f"{name} is a file; a bundle is a folder with tokenizer.json and onnx/*.onnx")
+    if not _ID.fullmatch(name) or name in (".", ".."):
+        raise BundleNotFoundError(f"no folder {name}, and the name is not a hub id ('organisation/name')")
+    return _download(name, revision, dtype, device)
+
+
+def _download(name: str, revision: str | None, dtype: str | Mapping[str, str], device: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_METADATA))
+        manifest = manifests.Manifest.read(folder)
+        if manifest is not None and isinstance(dtype, str):
+            wanted = manifest.dtype.get(device, "fp32") if dtype == "auto" else dtype
+            graphs = [variants[wanted] for variants in manifest.graphs.values() if wanted in variants]
+            allow = [file.file for graph in graphs for file in (graph.model, *graph.data)]
+            ignore: list[str] = []
+        else:
+            allow, ignore = _patterns(dtype)
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=[*_METADATA, *allow], ignore_patterns=ignore)
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise BundleNotFoundError(
+            f"no folder {name!r}, and the hub did not give a model of that name ({type(error).__name__}: {cause})"
+        ) from error
+
+
+def _patterns(dtype: str | Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """File patterns to take and to leave for a repository without a manifest."""
+    if not isinstance(dtype, str):
+        return ["*.onnx", "*.onnx_data", "*.onnx.data"], []
+    if dtype in ("auto", "fp32"):
+        return ["*.onnx", "*.onnx_data", "*.onnx.data"], [f"*_{variant}.onnx*" for variant in VARIANTS]
+    return [f"*_{dtype}.onnx*"], []

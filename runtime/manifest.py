@@ -1,0 +1,135 @@
+"""``torchless.json``: the manifest that an export writes and the runtime reads.
+
+The manifest is the contract between the two: which graphs a bundle holds, their files with sizes and SHA-256,
+their signatures, and recorded reference inputs and outputs, so that ``torchless verify`` needs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import BundleError
+
+FILE_NAME = "torchless.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One declared input or output: its name, NumPy dtype name, and dimensions (a name where it may vary)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """A file of the bundle: path relative to its folder (with ``/``), size in bytes, SHA-256 in hex."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """One variant of one graph: its ONNX file, external weight files, and signature."""
+
+    model: FileSpec
+    data: tuple[FileSpec, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Recorded inputs and outputs of the checkpoint, to be compared with the graph's on any machine.
+
+    ``inputs`` and ``outputs`` map a tensor's name to ``{"dtype", "shape", "values"}``. Outputs may hold only some
+    of their elements: then ``"indices"`` gives their positions in the flattened tensor. ``tolerance`` maps a
+    dtype of the graph ("fp32", ...) to the largest accepted difference ``|graph - recorded| - tol * |recorded|``.
+    """
+
+    role: str
+    inputs: dict[str, dict[str, Any]]
+    outputs: dict[str, dict[str, Any]]
+    tolerance: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``torchless.json`` says.
+
+    Attributes:
+        task: the task name, such as ``"text-classification"``.
+        model_type: the architecture name of ``config.json``, such as ``"bert"``.
+        graphs: role (``"model"``, ``"encoder_model"``, ...) to dtype (``"fp32"``, ``"fp16"``, ...) to graph.
+        dtype: device type (``"cpu"``, ``"cuda"``) to the dtype that ``dtype="auto"`` picks there.
+        max_length: the longest input in tokens, special tokens included; None where there is no limit.
+        references: recorded inputs and outputs.
+        provenance: where the bundle comes from: checkpoint, package versions, how attention was captured.
+    """
+
+    task: str
+    model_type: str
+    graphs: dict[str, dict[str, GraphSpec]]
+    dtype: dict[str, str]
+    max_length: int | None = None
+    references: tuple[Reference, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text of ``torchless.json``."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Parse the text of a ``torchless.json``.
+
+        Raises:
+            BundleError: not JSON, of a newer format, or with a missing or unknown field.
+        """
+        try:
+            content = json.loads(text)
+            version = content.pop("format")
+        except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+            raise BundleError(f"{FILE_NAME} is not a torchless manifest: {error!r}") from error
+        if version != FORMAT:
+            raise BundleError(f"{FILE_NAME} has format {version!r}; this torchless reads format {FORMAT}")
+        try:
+            content["graphs"] = {
+                role: {dtype: _graph(graph) for dtype, graph in variants.items()}
+                for role, variants in content["graphs"].items()
+            }
+            content["references"] = tuple(Reference(**reference) for reference in content.get("references", ()))
+            return cls(**content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{FILE_NAME} is malformed: {error!r}") from error
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest | None:
+        """The manifest of a folder, or None where it has none."""
+        path = folder / FILE_NAME
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleError(f"cannot read {path}: {error}") from error
+        return cls.from_json(text)
+
+
+def _graph(content: dict[str, Any]) -> GraphSpec:
+    def tensors(specs: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
+        return tuple(TensorSpec(spec["name"], spec["dtype"], tuple(spec["shape"])) for spec in specs)
+
+    return GraphSpec(
+        model=FileSpec(**content["model"]),
+        data=tuple(FileSpec(**data) for data in content["data"]),
+        inputs=tensors(content["inputs"]),
+        outputs=tensors(content["outputs"]),
+    )

@@ -1,0 +1,99 @@
+"""One pipeline class per task, and the table that joins them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .. import tasks
+from ..bundle import Bundle
+from ..errors import OptionError, TaskError
+from ..session import Provider
+from .base import Pipeline
+from .feature_extraction import FeatureExtractionPipeline
+from .fill_mask import FillMaskPipeline
+from .question_answering import QuestionAnsweringPipeline
+from .text_classification import TextClassificationPipeline
+from .token_classification import TokenClassificationPipeline
+from .zero_shot_classification import ZeroShotClassificationPipeline
+
+__all__ = [
+    "PIPELINES",
+    "FeatureExtractionPipeline",
+    "FillMaskPipeline",
+    "Pipeline",
+    "QuestionAnsweringPipeline",
+    "TextClassificationPipeline",
+    "TokenClassificationPipeline",
+    "ZeroShotClassificationPipeline",
+    "pipeline",
+]
+
+PIPELINES: dict[str, type[Pipeline[Any]]] = {
+    kind.task: kind
+    for kind in (
+        FeatureExtractionPipeline,
+        FillMaskPipeline,
+        QuestionAnsweringPipeline,
+        TextClassificationPipeline,
+        TokenClassificationPipeline,
+        ZeroShotClassificationPipeline,
+    )
+}
+
+
+def pipeline(
+    task: str | None,
+    model: str | os.PathLike[str] | Bundle,
+    *,
+    revision: str | None = None,
+    dtype: str | Mapping[str, str] = "auto",
+    device: str = "cpu",
+    threads: int | None = None,
+    providers: Sequence[Provider] | None = None,
+    session_options: Mapping[str, Any] | None = None,
+    batch_size: int | None = None,
+    **options: Any,
+) -> Pipeline[Any]:
+    """A callable that answers inputs of a task with a bundle.
+
+    Args:
+        task: the task, or an alias such as ``"ner"``; None reads it from the bundle.
+        model: a bundle's folder, a model id on the hub, or an opened bundle.
+        revision: branch, tag or commit of a hub id.
+        dtype: variant of the graphs: ``"fp32"``, ``"fp16"``, ..., a dictionary by role, or ``"auto"``.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"auto"``.
+        threads: threads inside one operator; None takes the CPUs that the process may use.
+        providers: ONNX Runtime execution providers, instead of ``device``.
+        session_options: attributes and configuration entries of ``onnxruntime.SessionOptions``.
+        batch_size: inputs that run together at the most; None chooses by their length.
+        options: defaults of the task's own options, such as ``top_k=3``.
+
+    Raises:
+        TaskError: unknown task, or a bundle made for another one.
+        BundleError: the folder cannot be used.
+        DeviceError: the device cannot be had.
+        OptionError: an unknown, malformed or contradicting option.
+
+    Example:
+        >>> classify = pipeline("text-classification", "models/sst2")      # doctest: +SKIP
+        >>> classify("Loved it.")      # doctest: +SKIP
+        [{'label': 'POSITIVE', 'score': 0.9998}]
+    """
+    name = None if task is None else tasks.normalize(task)
+    if isinstance(model, Bundle):
+        given = {"revision": revision, "threads": threads, "providers": providers, "session_options": session_options}
+        if any(value is not None for value in given.values()) or dtype != "auto" or device != "cpu":
+            raise OptionError("an opened bundle keeps its own dtype, device and session options")
+        bundle = model
+    else:
+        bundle = Bundle.open(
+            model, revision=revision, dtype=dtype, device=device, threads=threads, providers=providers,
+            session_options=session_options,
+        )  # fmt: skip
+    if name is None:
+        name = bundle.task
+    if name is None:
+        raise TaskError(f"{bundle.folder} does not tell its task: name it, one of {', '.join(PIPELINES)}")
+    return PIPELINES[tasks.normalize(name)](bundle, batch_size=batch_size, **options)

@@ -1,0 +1,109 @@
+"""Text classification: a text, or a pair of texts, to labels with scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import tokenizers
+
+from ..errors import InputError, OptionError
+from ..ops import sigmoid, softmax, top_k
+from ..session import Array
+from .base import Pipeline, Request, check_integer, check_text
+
+_FUNCTIONS = ("sigmoid", "softmax", "none")
+
+
+@dataclass(frozen=True)
+class TextClassificationOptions:
+    """Options of text classification.
+
+    Attributes:
+        top_k: how many labels to return, best first; None for all. Where it is given, every input is answered by a
+            list, otherwise by its best label.
+        function_to_apply: ``"softmax"``, ``"sigmoid"`` or ``"none"`` to turn logits into scores; None chooses by the
+            checkpoint: none for regression, sigmoid for several labels at once or only one, softmax otherwise.
+    """
+
+    top_k: int | None = 1
+    function_to_apply: Literal["sigmoid", "softmax", "none"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.top_k is not None:
+            check_integer("top_k", self.top_k, 1)
+        if self.function_to_apply not in (*_FUNCTIONS, None):
+            raise OptionError(f"function_to_apply must be one of {_FUNCTIONS} or None, not {self.function_to_apply!r}")
+
+
+class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
+    """Labels and scores of a text, ``str``, or of a pair, ``{"text": str, "text_pair": str}``.
+
+    Answers are ``{"label": str, "score": float}``: one in a list for a single text, one each for many inputs; a list
+    of them per input where ``top_k`` is given. Options: :class:`TextClassificationOptions`.
+
+    Example:
+        >>> pipeline("text-classification", "models/sst2")("I love you")      # doctest: +SKIP
+        [{'label': 'POSITIVE', 'score': 0.9998}]
+    """
+
+    task = "text-classification"
+    outputs: ClassVar[Mapping[str, int]] = {"logits": 2}  # (batch, labels)
+    options_type = TextClassificationOptions
+
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        """Classify; the nesting of the answers is that of transformers' pipeline."""
+        answers = super().__call__(inputs, **options)
+        if "top_k" in options:
+            return answers
+        if "top_k" in self._given:
+            return [answers] if isinstance(inputs, str) else answers
+        if isinstance(inputs, str):
+            return answers
+        if isinstance(inputs, Mapping):
+            return answers[0]
+        return [answer[0] for answer in answers] if isinstance(inputs, list) else _first(answers)
+
+    def _prepare(self, items: list[Any], options: TextClassificationOptions) -> list[Request]:
+        if options.top_k is not None and options.top_k > len(self.bundle.labels):
+            raise OptionError(f"top_k={options.top_k} exceeds the {len(self.bundle.labels)} labels")
+        texts = [_text(item) for item in items]
+        return [Request([encoding]) for encoding in self.tokenizer.encode(texts)]
+
+    def _reduce(
+        self, row: tokenizers.Encoding, outputs: Mapping[str, Array], options: TextClassificationOptions
+    ) -> Array:
+        return self._scores(outputs["logits"], options.function_to_apply)
+
+    def _finish(self, request: Request, reduced: list[Any], options: TextClassificationOptions) -> list[dict[str, Any]]:
+        scores: Array = reduced[0]
+        best = top_k(scores, scores.size if options.top_k is None else options.top_k)
+        return [{"label": self.bundle.labels[index], "score": float(scores[index])} for index in best]
+
+    def _scores(self, logits: Array, function: str | None) -> Array:
+        if function is None:
+            problem = self.bundle.config.get("problem_type")
+            if problem == "regression":
+                function = "none"
+            else:
+                function = "sigmoid" if problem == "multi_label_classification" or logits.size == 1 else "softmax"
+        if function == "none":
+            return logits.astype("float32")
+        return sigmoid(logits) if function == "sigmoid" else softmax(logits)
+
+
+def _text(item: Any) -> str | tuple[str, str]:
+    if not isinstance(item, Mapping):
+        if isinstance(item, (list, tuple)):
+            raise InputError('a pair of texts is given as {"text": "...", "text_pair": "..."}')
+        return check_text(item)
+    if "text" not in item or not set(item) <= {"text", "text_pair"}:
+        raise InputError(f'expected {{"text": ..., "text_pair": ...}}, not the keys {sorted(map(str, item))}')
+    text = check_text(item["text"])
+    pair = item.get("text_pair")
+    return text if pair is None else (text, check_text(pair, "text_pair"))
+
+
+def _first(answers: Iterator[Any]) -> Iterator[Any]:
+    return (answer[0] for answer in answers)

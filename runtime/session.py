@@ -1,0 +1,277 @@
+"""The only module that talks to ONNX Runtime: devices, threads, and feeding a graph what it declares."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BundleNotFoundError, DeviceError, InputError, MissingDependencyError, OptionError, SessionError
+from .manifest import TensorSpec
+
+Array: TypeAlias = NDArray[Any]
+Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where and how graphs run; the same settings open the same sessions again in another process.
+
+    Attributes:
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"`` (CUDA where it can be had, otherwise the CPU).
+        threads: threads inside one operator; None takes what the process may use (affinity, cgroup quota).
+        providers: ONNX Runtime execution providers, names or ``(name, options)``; replaces ``device``.
+        session_options: attributes of ``onnxruntime.SessionOptions`` by name, and configuration entries (names with
+            a dot, such as ``"session.intra_op.allow_spinning"``).
+
+    Raises:
+        OptionError: a malformed value, or two that contradict each other.
+    """
+
+    device: str = "cpu"
+    threads: int | None = None
+    providers: tuple[Provider, ...] | None = None
+    session_options: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        kind, _, index = self.device.partition(":")
+        if kind not in ("cpu", "cuda", "auto") or (":" in self.device and not (kind == "cuda" and index.isdigit())):
+            raise OptionError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', not {self.device!r}")
+        if self.threads is not None and (not isinstance(self.threads, int) or self.threads < 1):
+            raise OptionError(f"threads must be a positive integer or None, not {self.threads!r}")
+        if self.threads is not None and "intra_op_num_threads" in (self.session_options or {}):
+            raise OptionError("threads and session_options['intra_op_num_threads'] contradict each other; give one")
+        if self.providers is not None:
+            object.__setattr__(self, "providers", tuple(self.providers))
+            if kind == "cuda" and not any("CUDA" in name for name, _ in _split(self.providers)):
+                raise OptionError(f"device={self.device!r} contradicts providers={list(self.providers)!r}")
+
+    @property
+    def kind(self) -> str:
+        """``"cuda"`` or ``"cpu"``: what ``dtype="auto"`` chooses for."""
+        if self.providers is not None:
+            return "cuda" if any("CUDA" in name for name, _ in _split(self.providers)) else "cpu"
+        if self.device == "auto":
+            return "cuda" if "CUDAExecutionProvider" in onnxruntime().get_available_providers() else "cpu"
+        return self.device.partition(":")[0]
+
+
+class Session:
+    """An ONNX graph, loaded and ready to run.
+
+    Running is safe from many threads. Pickling keeps the path and settings, and opens the graph again.
+
+    Args:
+        path: the ``.onnx`` file.
+        settings: device, threads, providers, session options.
+
+    Raises:
+        BundleNotFoundError: no such file.
+        DeviceError: the device or provider cannot be had.
+        SessionError: ONNX Runtime refuses the graph.
+
+    Example:
+        >>> session = Session(Path("models/sst2/onnx/model.onnx"))      # doctest: +SKIP
+        >>> session.run({"input_ids": np.array([[101, 102]])})["logits"].shape      # doctest: +SKIP
+        (1, 2)
+    """
+
+    def __init__(self, path: Path, settings: Settings | None = None) -> None:
+        self.path = Path(path)
+        self.settings = settings or Settings()
+        if not self.path.is_file():
+            raise BundleNotFoundError(f"no graph at {self.path}")
+        self._session = _open(self.path, self.settings)
+        self.inputs = tuple(map(_spec, self._session.get_inputs()))
+        self.outputs = tuple(map(_spec, self._session.get_outputs()))
+        self._dtypes = {spec.name: np.dtype(spec.dtype) for spec in self.inputs}
+        self._output_names = [spec.name for spec in self.outputs]
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+        """Run the graph once.
+
+        Args:
+            feeds: arrays by input name. Names that the graph does not declare are dropped; arrays are cast to the
+                declared dtype. A missing ``attention_mask`` is all ones, missing ``token_type_ids`` are all zeros.
+            outputs: names of the wanted outputs; None for all.
+
+        Returns:
+            Arrays by output name.
+
+        Raises:
+            InputError: an input is missing, or an output was asked for that the graph does not have.
+            SessionError: the graph failed on these inputs.
+        """
+        names = self._output_names if outputs is None else list(outputs)
+        if unknown := set(names) - set(self._output_names):
+            raise InputError(f"{self.path.name} has no output {sorted(unknown)}; it has {self._output_names}")
+        try:
+            return dict(zip(names, self._session.run(names, self._feed(feeds)), strict=True))
+        except _runtime_errors() as error:
+            shapes = {name: np.shape(value) for name, value in feeds.items()}
+            raise SessionError(f"{self.path.name} failed on inputs of shapes {shapes}: {error}") from error
+
+    def _feed(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        found: dict[str, Array] = {}
+        for name, dtype in self._dtypes.items():
+            value = feeds.get(name)
+            if value is None:
+                value = self._default(name, feeds)
+            found[name] = np.ascontiguousarray(value, dtype=dtype)
+        return found
+
+    def _default(self, name: str, feeds: Mapping[str, Array]) -> Array:
+        if "input_ids" in feeds and name == "attention_mask":
+            return np.ones_like(feeds["input_ids"])
+        if "input_ids" in feeds and name == "token_type_ids":
+            return np.zeros_like(feeds["input_ids"])
+        raise InputError(f"{self.path.name} needs the input {name!r}; it was given {sorted(feeds)}")
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers in use, first choice first."""
+        return list(self._session.get_providers())
+
+    def __reduce__(self) -> tuple[type[Session], tuple[Path, Settings]]:
+        return Session, (self.path, self.settings)
+
+
+def cpu_count() -> int:
+    """CPUs that this process may really use: the smaller of its affinity and its cgroup quota, at least 1."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(allowed, math.ceil(quota))) if quota else allowed
+
+
+def _cgroup_quota() -> float | None:
+    """CPUs granted by the control group (version 2, then 1), or None where there is no limit."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        base = Path("/sys/fs/cgroup/cpu")
+        limit_us = int((base / "cpu.cfs_quota_us").read_text())
+        return limit_us / int((base / "cpu.cfs_period_us").read_text()) if limit_us > 0 else None
+    except (OSError, ValueError):
+        return None
+
+
+@cache
+def onnxruntime() -> Any:
+    """The ``onnxruntime`` module, imported on first use.
+
+    Raises:
+        MissingDependencyError: it is not installed, or both builds are, one overwriting the other's files.
+    """
+    builds = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
+    if len(builds) == 2:
+        raise MissingDependencyError(
+            "onnxruntime and onnxruntime-gpu are both installed and share one import name: "
+            "uninstall both, then install one: pip install 'torchless[cpu]' or 'torchless[gpu]'"
+        )
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"onnxruntime cannot be imported ({error}): pip install 'torchless[cpu]' or 'torchless[gpu]'"
+        ) from error
+    return onnxruntime
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@cache
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: its exception classes have no public base but Exception."""
+    state = onnxruntime().capi.onnxruntime_pybind11_state
+    names = (
+        "EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "ModelLoaded",
+        "NoModel", "NoSuchFile", "NotImplemented", "RuntimeException",
+    )  # fmt: skip
+    return (*(getattr(state, name) for name in names if hasattr(state, name)), RuntimeError, ValueError)
+
+
+def _open(path: Path, settings: Settings) -> Any:
+    ort = onnxruntime()
+    providers = _providers(settings)
+    try:
+        session = ort.InferenceSession(str(path), _session_options(settings), providers=providers)
+    except _runtime_errors() as error:
+        raise SessionError(f"ONNX Runtime cannot load {path}: {error}") from error
+    missing = [name for name, _ in _split(providers) if name not in session.get_providers()]
+    if missing and settings.device != "auto":
+        raise DeviceError(
+            f"{missing[0]} could not start (see ONNX Runtime's message above: usually a CUDA or cuDNN library that "
+            f"is missing or of another version); the session would have run on {session.get_providers()[0]}"
+        )
+    return session
+
+
+def _session_options(settings: Settings) -> Any:
+    options = onnxruntime().SessionOptions()
+    options.intra_op_num_threads = settings.threads or cpu_count()
+    options.log_severity_level = 3
+    for name, value in (settings.session_options or {}).items():
+        if "." in name:
+            options.add_session_config_entry(name, str(value))
+        elif hasattr(options, name):
+            setattr(options, name, value)
+        else:
+            raise OptionError(f"session_options has {name!r}, which onnxruntime.SessionOptions does not know")
+    return options
+
+
+def _providers(settings: Settings) -> list[Provider]:
+    """The providers to ask for, each known to be in the installed build."""
+    available = onnxruntime().get_available_providers()
+    if settings.providers is not None:
+        if unknown := [name for name, _ in _split(settings.providers) if name not in available]:
+            raise DeviceError(f"the installed onnxruntime has no {unknown[0]}; it has {', '.join(available)}")
+        return list(settings.providers)
+    if settings.kind == "cpu":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in available:
+        raise DeviceError(
+            f"device={settings.device!r} needs the GPU build of ONNX Runtime; the one installed has "
+            f"{', '.join(available)}: pip uninstall onnxruntime, then pip install 'torchless[gpu]'"
+        )
+    index = settings.device.partition(":")[2] or "0"
+    return [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]
+
+
+def _split(providers: Sequence[Provider]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(provider, {}) if isinstance(provider, str) else (provider[0], provider[1]) for provider in providers]
+
+
+def _spec(node: Any) -> TensorSpec:
+    dtype = _DTYPES.get(node.type)
+    if dtype is None:
+        raise SessionError(f"input or output {node.name!r} has type {node.type}, which torchless does not handle")
+    return TensorSpec(node.name, dtype, tuple(-1 if dim is None else dim for dim in node.shape))
