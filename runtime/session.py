@@ -53,15 +53,15 @@ class Settings:
     session_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        kind, _, index = self.device.partition(":")
+        kind, _, index = str(self.device).partition(":")
         if kind not in ("cpu", "cuda", "auto") or (":" in self.device and not (kind == "cuda" and index.isdigit())):
             raise OptionError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', not {self.device!r}")
-        if self.threads is not None and (not isinstance(self.threads, int) or self.threads < 1):
+        if self.threads is not None and (type(self.threads) is not int or self.threads < 1):
             raise OptionError(f"threads must be a positive integer or None, not {self.threads!r}")
         if self.threads is not None and "intra_op_num_threads" in (self.session_options or {}):
             raise OptionError("threads and session_options['intra_op_num_threads'] contradict each other; give one")
         if self.providers is not None:
-            object.__setattr__(self, "providers", tuple(self.providers))
+            object.__setattr__(self, "providers", _checked_providers(self.providers))
             if kind == "cuda" and not any("CUDA" in name for name, _ in _split(self.providers)):
                 raise OptionError(f"device={self.device!r} contradicts providers={list(self.providers)!r}")
 
@@ -118,16 +118,17 @@ class Session:
             Arrays by output name.
 
         Raises:
-            InputError: an input is missing, or an output was asked for that the graph does not have.
+            InputError: an input is missing or no array of numbers, or the graph has no such output.
             SessionError: the graph failed on these inputs.
         """
         names = self._output_names if outputs is None else list(outputs)
+        given = self._feed(feeds)
         if unknown := set(names) - set(self._output_names):
             raise InputError(f"{self.path.name} has no output {sorted(unknown)}; it has {self._output_names}")
         try:
-            return dict(zip(names, self._session.run(names, self._feed(feeds)), strict=True))
+            return dict(zip(names, self._session.run(names, given), strict=True))
         except _runtime_errors() as error:
-            shapes = {name: np.shape(value) for name, value in feeds.items()}
+            shapes = {name: value.shape for name, value in given.items()}
             raise SessionError(f"{self.path.name} failed on inputs of shapes {shapes}: {error}") from error
 
     def _feed(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -136,7 +137,10 @@ class Session:
             value = feeds.get(name)
             if value is None:
                 value = self._default(name, feeds)
-            found[name] = np.ascontiguousarray(value, dtype=dtype)
+            try:
+                found[name] = np.asarray(value, dtype=dtype, order="C")
+            except (TypeError, ValueError) as error:
+                raise InputError(f"the input {name!r} of {self.path.name} cannot be made {dtype}: {error}") from error
         return found
 
     def _default(self, name: str, feeds: Mapping[str, Array]) -> Array:
@@ -220,9 +224,9 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
 
 def _open(path: Path, settings: Settings) -> Any:
     ort = onnxruntime()
-    providers = _providers(settings)
+    providers, options = _providers(settings), _session_options(settings)
     try:
-        session = ort.InferenceSession(str(path), _session_options(settings), providers=providers)
+        session = ort.InferenceSession(str(path), options, providers=providers)
     except _runtime_errors() as error:
         raise SessionError(f"ONNX Runtime cannot load {path}: {error}") from error
     missing = [name for name, _ in _split(providers) if name not in session.get_providers()]
@@ -242,7 +246,10 @@ def _session_options(settings: Settings) -> Any:
         if "." in name:
             options.add_session_config_entry(name, str(value))
         elif hasattr(options, name):
-            setattr(options, name, value)
+            try:
+                setattr(options, name, value)
+            except (AttributeError, TypeError) as error:
+                raise OptionError(f"session_options[{name!r}] cannot be {value!r}") from error
         else:
             raise OptionError(f"session_options has {name!r}, which onnxruntime.SessionOptions does not know")
     return options
@@ -264,6 +271,17 @@ def _providers(settings: Settings) -> list[Provider]:
         )
     index = settings.device.partition(":")[2] or "0"
     return [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]
+
+
+def _checked_providers(providers: Any) -> tuple[Provider, ...]:
+    listed = tuple(providers) if isinstance(providers, (list, tuple)) else ()
+    for provider in listed:
+        name, options = provider if isinstance(provider, tuple) and len(provider) == 2 else (provider, {})
+        if not isinstance(name, str) or not isinstance(options, Mapping):
+            listed = ()
+    if not listed:
+        raise OptionError(f"providers must be a list of names or (name, options) pairs, not {providers!r}")
+    return listed
 
 
 def _split(providers: Sequence[Provider]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -1,0 +1,63 @@
+# make demo   set up, export the shipped checkpoints, answer with them in an environment that has no torch
+# make test   set up, lint, check types, run the tests
+# Both make their own virtual environments beside this file and need Python 3.11 or newer with venv.
+
+PYTHON ?= python3
+JOBS ?= 2
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+BUNDLES = build/bundles
+
+.PHONY: demo test lint types unit slow fixtures train clean
+
+demo: .venv/ready .venv-run/ready
+	.venv/bin/python -m examples.export_samples $(BUNDLES)
+	.venv-run/bin/python -m examples.demo $(BUNDLES)
+
+test: lint types unit
+
+lint: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: .venv/ready
+	.venv/bin/python scripts/types_tree.py
+	.venv/bin/mypy
+
+unit: .venv/ready
+	.venv/bin/python -m pytest -n $(JOBS) -m "not slow and not gpu"
+
+# Base-size models: minutes of exporting, and several GB of memory.
+slow: .venv/ready
+	.venv/bin/python -m pytest -m slow
+
+# Record again what the pipelines of transformers 4.57.6 answer (tests/fidelity/recorded/).
+fixtures: .venv-reference/ready
+	.venv-reference/bin/python -m tests.fidelity.record
+
+# Train the shipped checkpoints again.
+train: .venv/ready
+	.venv/bin/python $(PIP_INSTALL) -r examples/training/requirements.txt
+	.venv/bin/python -m examples.training
+
+# The build side: export, tests, lint.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP_INSTALL) torch setuptools
+	.venv/bin/python $(PIP_INSTALL) --editable '.[dev]'
+	touch $@
+
+# The user's side: nothing but the runtime.
+.venv-run/ready: pyproject.toml constraints.txt $(shell find runtime export quantize -name '*.py')
+	$(PYTHON) -m venv .venv-run
+	.venv-run/bin/python $(PIP_INSTALL) --force-reinstall --no-deps .
+	.venv-run/bin/python $(PIP_INSTALL) '.[cpu]'
+	touch $@
+
+# The reference for the pipelines that transformers 5 no longer has.
+.venv-reference/ready: tests/fidelity/requirements.txt
+	$(PYTHON) -m venv .venv-reference
+	.venv-reference/bin/python -m pip install --quiet --disable-pip-version-check -r tests/fidelity/requirements.txt
+	touch $@
+
+clean:
+	rm -rf build .venv .venv-run .venv-reference

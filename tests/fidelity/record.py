@@ -1,0 +1,95 @@
+"""Record what the question-answering and token-classification pipelines of transformers 4.57.6 answer.
+
+Run by ``make fixtures``, in an environment of its own (tests/fidelity/requirements.txt), on the shipped checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import transformers
+
+from . import cases
+
+
+def main() -> None:
+    """Write recorded/question-answering.json and recorded/token-classification.json."""
+    cases.RECORDED.mkdir(exist_ok=True)
+    for task, checkpoint, answers in (
+        ("question-answering", "qa", question_answering),
+        ("token-classification", "ner", token_classification),
+    ):
+        recorded: list[dict[str, Any]] = []
+        for seed in cases.NOISE:
+            pipeline = load(task, checkpoint, seed)
+            recorded += [{"noise": seed, **row} for row in answers(pipeline)]
+        content = {
+            "recipe": "make fixtures",
+            "versions": {"transformers": transformers.__version__, "torch": torch.__version__},
+            "checkpoint": checkpoint,
+            "cases": recorded,
+        }
+        path = cases.RECORDED / f"{task}.json"
+        path.write_text(compact(content), encoding="utf-8")
+        print(f"{path}: {len(recorded)} answers")
+
+
+def load(task: str, checkpoint: str, seed: int | None) -> Any:
+    """The reference pipeline on a shipped checkpoint, in float32."""
+    pipeline = transformers.pipeline(task, str(cases.CHECKPOINTS / checkpoint), dtype=torch.float32, device="cpu")
+    cases.perturb(pipeline.model, seed)
+    return pipeline
+
+
+def question_answering(pipeline: Any) -> Iterator[dict[str, Any]]:
+    """Every question to every context with every set of options."""
+    for name, context in cases.QA_CONTEXTS.items():
+        for question in cases.QA_QUESTIONS:
+            for options in cases.QA_OPTIONS:
+                answers = pipeline(question=question, context=context, **options)
+                yield {"context": name, "question": question, "options": options, "answers": answers}
+
+
+def token_classification(pipeline: Any) -> Iterator[dict[str, Any]]:
+    """Every text with every strategy; windows over the long one; lists of words."""
+    for strategy in cases.NER_STRATEGIES:
+        for ignore in cases.NER_IGNORE:
+            options = {"aggregation_strategy": strategy, "ignore_labels": ignore}
+            for text in (*cases.TEXTS.values(), *cases.NER_TEXTS.values()):
+                yield {"input": text, "options": options, "answers": pipeline(text, **options)}
+        options = {"aggregation_strategy": strategy, "is_split_into_words": True}
+        for words in cases.NER_WORDS:
+            for delimiter in (" ", "--"):
+                chosen = {**options, "delimiter": delimiter}
+                yield {"input": words, "options": chosen, "answers": pipeline(words, **chosen)[0]}
+        if strategy != "none":
+            for stride in (0, 16, 64):
+                options = {"aggregation_strategy": strategy, "stride": stride}
+                yield {"input": cases.NER_LONG, "options": options, "answers": pipeline(cases.NER_LONG, **options)}
+
+
+def compact(content: dict[str, Any]) -> str:
+    """JSON with one case on a line; scores to 7 digits."""
+    rows = [json.dumps(rounded(case), ensure_ascii=False) for case in content.pop("cases")]
+    head = json.dumps(content, indent=1)[:-2]
+    return f'{head},\n "cases": [\n' + ",\n".join(rows) + "\n]}\n"
+
+
+def rounded(value: Any) -> Any:
+    """The same in plain Python, with floats rounded."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(part) for part in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return float(f"{value:.7g}") if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main()
