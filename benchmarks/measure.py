@@ -1,0 +1,68 @@
+"""Interleaved timing, and what has to be known to read a result: versions, hardware, command."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).with_name("results")
+PACKAGES = ("torchless", "numpy", "onnxruntime", "tokenizers", "torch", "transformers")
+
+
+def interleaved(calls: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 2) -> dict[str, float]:
+    """Median seconds of each call, the calls taking turns so that all meet the same state of the machine."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for repeat in range(warmup + repeats):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if repeat >= warmup:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def write(name: str, rows: list[dict[str, Any]], **notes: Any) -> Path:
+    """Write results/<name>.json: rows with versions, hardware and the command that made them."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    content = {
+        "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d"),
+        "hardware": hardware(),
+        "versions": {"python": platform.python_version(), **_versions()},
+        **notes,
+        "rows": rows,
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def hardware() -> dict[str, Any]:
+    """Processor name, instruction sets that matter here, and CPUs of this process."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {"processor": platform.processor(), "cpus": os.cpu_count()}
+    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    found = {key.strip(): value.strip() for key, value in fields.items()}
+    flags = found.get("flags", "").split()
+    wanted = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp") if flag in flags]
+    return {"processor": found.get("model name", platform.processor()), "flags": wanted, "cpus": os.cpu_count()}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

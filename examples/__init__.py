@@ -1,0 +1,1 @@
+"""Programs that show what torchless does, and the checkpoints they show it with."""

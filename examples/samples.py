@@ -1,0 +1,77 @@
+"""The shipped checkpoints: where they lie, and a few inputs for each whose answers anybody can judge."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A task shown with a shipped checkpoint.
+
+    Attributes:
+        task: the pipeline's task.
+        checkpoint: folder name under ``examples/checkpoints``.
+        inputs: what the pipeline is called with, one by one.
+        options: options of the pipeline.
+    """
+
+    task: str
+    checkpoint: str
+    inputs: tuple[Any, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+SAMPLES = (
+    Sample(
+        "text-classification",
+        "sentiment",
+        ("I love this movie, it is wonderful!", "The food was cold and the waiter was rude.", "It was not bad at all."),
+    ),
+    Sample(
+        "text-classification",
+        "nli",
+        (
+            {"text": "A man is playing a guitar on the stage.", "text_pair": "A person is playing an instrument."},
+            {"text": "The company is based in New York City.", "text_pair": "The company is based in London."},
+        ),
+    ),
+    Sample(
+        "zero-shot-classification",
+        "nli",
+        ("The team scored twice in the second half and won the cup.", "Add the onions and fry them in butter."),
+        {"candidate_labels": ["sports", "politics", "food"]},
+    ),
+    Sample(
+        "question-answering",
+        "qa",
+        (
+            {"question": "Where does Anna live?", "context": "My name is Anna Schmidt and I live in Berlin."},
+            {
+                "question": "What is the name of the repository?",
+                "context": "The name of the repository is huggingface/transformers.",
+            },
+        ),
+    ),
+    Sample("fill-mask", "fill-mask", ("Paris is the <mask> of France.", "A <mask> says meow."), {"top_k": 3}),
+    Sample(
+        "token-classification",
+        "ner",
+        (
+            "Hugging Face Inc. is a company based in New York City.",
+            "Angela Merkel met Emmanuel Macron in Paris on Monday.",
+        ),
+        {"aggregation_strategy": "simple"},
+    ),
+)
+
+
+def metrics(checkpoint: str) -> dict[str, Any]:
+    """The held-out numbers that were written down when the checkpoint was trained."""
+    content: dict[str, Any] = json.loads((CHECKPOINTS / checkpoint / "metrics.json").read_text(encoding="utf-8"))
+    return content

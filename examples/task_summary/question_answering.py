@@ -1,0 +1,37 @@
+"""Find the answer in a text: ``python -m examples.task_summary.question_answering [--hub]``."""
+
+from __future__ import annotations
+
+from torchless import Bundle, pipeline
+
+from .models import open_bundle
+
+CONTEXT = """
+Extractive Question Answering is the task of extracting an answer from a text given a question. An example of a
+question answering dataset is the SQuAD dataset, which is entirely based on that task. If you would like to fine-tune
+a model on a SQuAD task, you may leverage the examples/pytorch/question-answering/run_squad.py script.
+"""
+QUESTIONS = ["What is extractive question answering?", "What is a good example of a question answering dataset?"]
+
+
+def with_pipeline(bundle: Bundle) -> None:
+    """Long contexts are cut into windows; the scores are probabilities."""
+    answer = pipeline("question-answering", bundle)
+    for question, found in zip(QUESTIONS, answer(question=QUESTIONS, context=CONTEXT), strict=True):
+        print(f"{question} {found['answer']!r}, score {found['score']:.4f}, {found['start']}-{found['end']}")
+
+
+def with_parts(bundle: Bundle) -> None:
+    """The most likely start and end, without the pipeline's checks."""
+    for question in QUESTIONS:
+        batch = bundle.tokenizer([(question, CONTEXT)], truncation="only_second")
+        outputs = bundle.session("model").run(batch)
+        first, last = (int(outputs[name][0].argmax()) for name in ("start_logits", "end_logits"))
+        offsets = batch.offsets[0]
+        print(f"{question} {CONTEXT[offsets[first][0] : offsets[last][1]]!r}")
+
+
+if __name__ == "__main__":
+    opened = open_bundle("question_answering")
+    with_pipeline(opened)
+    with_parts(opened)
