@@ -86,8 +86,7 @@ class Bundle:
             BundleError: the manifest or configuration is malformed.
             OptionError: a malformed option, or a dtype that the bundle does not have.
         """
-        chosen = tuple(providers) if providers is not None else None
-        settings = Settings(device=device, threads=threads, providers=chosen, session_options=session_options)
+        settings = Settings(device=device, threads=threads, providers=providers, session_options=session_options)
         return cls(hub.resolve(model, revision=revision, dtype=dtype, device=settings.kind), settings, dtype)
 
     @property

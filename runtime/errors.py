@@ -19,6 +19,8 @@ Each also inherits the builtin in brackets, so that ``except ValueError`` works 
 Cutting a text that is too long is not an error: it warns with :class:`TruncationWarning`.
 """
 
+import sys
+
 
 class TorchlessError(Exception):
     """Root of the tree: ``except TorchlessError`` catches everything that torchless raises on purpose."""
@@ -70,3 +72,12 @@ class VerificationError(ExportError):
 
 class TruncationWarning(UserWarning):
     """A text was cut to the model's limit; the message says how many tokens were lost."""
+
+
+def user_stacklevel() -> int:
+    """The stack level of the first caller outside this package, for ``warnings.warn``."""
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and str(frame.f_globals.get("__name__", "")).partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level

@@ -49,7 +49,7 @@ class Settings:
 
     device: str = "cpu"
     threads: int | None = None
-    providers: tuple[Provider, ...] | None = None
+    providers: Sequence[Provider] | None = None
     session_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:

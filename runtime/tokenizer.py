@@ -6,18 +6,24 @@ Nothing here changes the underlying tokenizer's state (truncation, padding), so 
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-from .errors import BundleError, BundleNotFoundError, InputError, OptionError, TruncationWarning
+from .errors import (
+    BundleError,
+    BundleNotFoundError,
+    InputError,
+    OptionError,
+    TruncationWarning,
+    user_stacklevel,
+)
 
 Text: TypeAlias = str | tuple[str, str]
 Truncation: TypeAlias = Literal["longest_first", "only_first", "only_second"]
@@ -110,7 +116,8 @@ class Tokenizer:
         Returns:
             ``input_ids``, ``attention_mask`` and ``token_type_ids``, each int64 ``(batch, length)``.
         """
-        listed = [texts] if isinstance(texts, (str, tuple)) else list(texts)
+        many = isinstance(texts, Iterable) and not isinstance(texts, (str, tuple, bytes, Mapping))
+        listed: list[Any] = list(texts) if many else [texts]
         return self.collate(self.encode(listed, truncation=truncation, max_length=max_length))
 
     def encode(
@@ -131,13 +138,23 @@ class Tokenizer:
 
         Raises:
             InputError: a text is none of these, or cannot be cut to fit.
+            OptionError: an unknown truncation, or a limit below the number of special tokens.
         """
-        words = bool(texts) and all(isinstance(text, list) for text in texts)
+        if truncation is not None and truncation not in get_args(Truncation):
+            raise OptionError(f"truncation must be one of {get_args(Truncation)} or None, not {truncation!r}")
+        if not isinstance(texts, (list, tuple)):
+            raise InputError(f"expected a list of texts, not {type(texts).__name__}: {texts!r:.80}")
         for text in texts:
             _check(text)
-        encodings: list[tokenizers.Encoding] = self.backend.encode_batch(
-            texts, is_pretokenized=words, add_special_tokens=special_tokens
-        )
+        words = any(isinstance(text, list) for text in texts)
+        if words and not all(isinstance(text, list) for text in texts):
+            raise InputError("some texts are lists of words and some are not")
+        try:
+            encodings: list[tokenizers.Encoding] = self.backend.encode_batch(
+                texts, is_pretokenized=words, add_special_tokens=special_tokens
+            )
+        except TypeError as error:
+            raise _not_unicode(error) from error
         limit = self.max_length if max_length is None else max_length
         if truncation is None or limit is None:
             return encodings
@@ -150,7 +167,7 @@ class Tokenizer:
                 f"{sum(map(bool, lost))} of {len(texts)} texts exceed the limit of {limit} tokens and were cut: "
                 f"{sum(lost)} tokens lost, at most {max(lost)} from one text",
                 TruncationWarning,
-                stacklevel=_user_stacklevel(),
+                stacklevel=user_stacklevel(),
             )
         return encodings
 
@@ -177,9 +194,21 @@ class Tokenizer:
             InputError: the text that is repeated leaves no room for the one that is cut.
             OptionError: the windows would have no room to advance.
         """
+        _check(text)
+        pair = isinstance(text, tuple)
+        if pair and truncation == "longest_first":
+            raise OptionError("windows over a pair cut one of its texts: truncation='only_first' or 'only_second'")
         encoding = _encode_one(self.backend, text)
-        if len(encoding) <= max_length:
+        if 0 < len(encoding) <= max_length:
             return [encoding]
+        part = 1 if truncation == "only_second" else 0
+        room = max_length - sum(sequence != part for sequence in encoding.sequence_ids)
+        if pair and room < 1:
+            raise InputError(f"the text that windows of {max_length} tokens repeat leaves no room for the other")
+        if not 0 <= stride < room:  # the library panics
+            raise OptionError(
+                f"no windows of {max_length} tokens with a stride of {stride}: they would advance by {room - stride}"
+            )
         first = self._truncate(text, max_length, truncation, stride=stride)
         return [first, *first.overflowing]
 
@@ -223,7 +252,7 @@ class Tokenizer:
 
     def token(self, identifier: int) -> str:
         """The string of one token id."""
-        token = self.backend.id_to_token(identifier)
+        token = self.backend.id_to_token(identifier) if 0 <= identifier < 1 << 32 else None
         if token is None:
             raise InputError(f"token id {identifier} is not in the vocabulary")
         return str(token)
@@ -248,6 +277,9 @@ class Tokenizer:
         stride: int = 0,
         special_tokens: bool = True,
     ) -> tokenizers.Encoding:
+        added = self.special_tokens(pair=isinstance(text, tuple)) if special_tokens else 0
+        if limit < added:
+            raise OptionError(f"a limit of {limit} tokens leaves no room for the {added} special tokens")
         with self._lock:
             if self._truncating is None:
                 self._truncating = tokenizers.Tokenizer.from_str(self.backend.to_str())
@@ -267,7 +299,15 @@ def _encode_one(
     backend: tokenizers.Tokenizer, text: Text | Sequence[str], special_tokens: bool = True
 ) -> tokenizers.Encoding:
     first, second = text if isinstance(text, tuple) else (text, None)
-    return backend.encode(first, second, is_pretokenized=isinstance(text, list), add_special_tokens=special_tokens)
+    try:
+        return backend.encode(first, second, is_pretokenized=isinstance(text, list), add_special_tokens=special_tokens)
+    except TypeError as error:
+        raise _not_unicode(error) from error
+
+
+def _not_unicode(error: TypeError) -> InputError:
+    """Texts were checked to be strings, so that the library only refuses those with half a surrogate pair."""
+    return InputError(f"a text is not valid Unicode: {error}")
 
 
 def _check(text: Any) -> None:
@@ -303,12 +343,3 @@ def _clean_up(text: str) -> str:
     for spaced in (" n't", " 'm", " 's", " 've", " 're"):
         text = text.replace(spaced, spaced[1:])
     return text
-
-
-def _user_stacklevel() -> int:
-    """The stack level of the first caller outside this package, for ``warnings.warn``."""
-    package = __name__.partition(".")[0]
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and str(frame.f_globals.get("__name__", "")).partition(".")[0] == package:
-        frame, level = frame.f_back, level + 1
-    return level

@@ -63,9 +63,10 @@ NER_STRATEGIES = ("none", "simple", "first", "average", "max")
 NER_IGNORE: tuple[list[str], ...] = (["O"], [], ["O", "I-LOC", "LOC"])
 
 QA_CONTEXTS = {
-    "docs": "\nExtractive Question Answering is the task of extracting an answer from a text given a question. An example "
-    "of a\nquestion answering dataset is the SQuAD dataset, which is entirely based on that task. If you would like to "
-    "fine-tune\na model on a SQuAD task, you may leverage the examples/pytorch/question-answering/run_squad.py script.\n",
+    "docs": "\nExtractive Question Answering is the task of extracting an answer from a text given a question. An "
+    "example of a\nquestion answering dataset is the SQuAD dataset, which is entirely based on that task. If you would "
+    "like to fine-tune\na model on a SQuAD task, you may leverage the "
+    "examples/pytorch/question-answering/run_squad.py script.\n",
     "short": "HuggingFace was founded in Paris.",
     "repository": "The name of the repository is huggingface/transformers",
     "people": "Anna Schmidt lives in Berlin and works for Siemens. Her brother Tom moved to Zürich in 2014, where he "
