@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -293,6 +292,8 @@ def _positions(config: Mapping[str, Any]) -> int | None:
 
 
 def _sha256(path: Path) -> str:
+    import hashlib  # loads OpenSSL
+
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

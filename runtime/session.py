@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -204,6 +203,8 @@ def onnxruntime() -> Any:
 
 
 def _installed(distribution: str) -> bool:
+    from importlib import metadata  # with it come email, zipfile and sockets: only once a session is opened
+
     try:
         metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
