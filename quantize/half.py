@@ -1,10 +1,13 @@
 """Half precision: weights and arithmetic in float16, inputs and outputs as they were.
 
-ONNX Runtime casts back around the operators that have no float16 kernel on a device, so only the few whose
-specification has no float16 are left in float32 here.
+ONNX Runtime casts back around the operators that have no float16 kernel on a device. Left in float32 here are those
+whose specification has no float16, and whatever is computed for an integer: float16 cannot count beyond 2048, and
+a relative position that is rounded falls into another bucket.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import onnx_ir as ir
@@ -13,6 +16,9 @@ from numpy.typing import NDArray
 _LARGEST = float(np.finfo(np.float16).max)
 _SMALLEST = float(np.finfo(np.float16).smallest_subnormal)
 _FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
+_INTEGERS = (ir.DataType.INT64, ir.DataType.INT32)
+# Assigned anew everywhere: a copied value shares its type with the original.
+_HALF_TENSOR = ir.TensorType(_HALF)
 
 # Attributes that hold a data type: of the result (Cast, random generators) or of the arithmetic inside.
 _TYPE_ATTRIBUTES = ("to", "dtype")
@@ -31,17 +37,18 @@ def to_half(model: ir.Model) -> ir.Model:
     """
     result = model.clone()
     graph = result.graph
-    for value in graph.initializers.values():
-        if value.const_value is not None and value.dtype == _FLOAT:
-            value.const_value = _half_tensor(value.const_value)
-            value.dtype = _HALF
-    for node in graph.all_nodes():
-        _convert(node)
-    for node in [node for node in graph.all_nodes() if node.op_type in _FLOAT_ONLY and not node.domain]:
-        _keep_float(node)
+    nodes = list(graph.all_nodes())
+    kept = _kept(nodes)
+    for value in [value for part in (graph, *graph.subgraphs()) for value in part.initializers.values()]:
+        _convert_initializer(value, kept)
+    for node in nodes:
+        if node not in kept:
+            _convert_node(node)
+    for node in kept:
+        for value in node.outputs:
+            _cast_for_others(value, kept)
     for value in graph.inputs:
-        if value.dtype == _FLOAT:
-            _cast_input(graph, value)
+        _cast_for_others(value, kept)
     for index, value in enumerate(graph.outputs):
         if value.dtype == _HALF:
             _cast_output(graph, index, value)
@@ -55,15 +62,45 @@ def half(array: NDArray[np.float32]) -> NDArray[np.float16]:
     return np.where(tiny, np.copysign(_SMALLEST, limited), limited).astype(np.float16)
 
 
-def _half_tensor(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
-    return ir.Tensor(half(tensor.numpy()), name=tensor.name)
+def _kept(nodes: Iterable[ir.Node]) -> set[ir.Node]:
+    """The nodes that stay in float32: those that have to, and all that lead to a number cast to an integer."""
+    waiting = [node for node in nodes if _needs_float(node)]
+    kept: set[ir.Node] = set()
+    while waiting:
+        node = waiting.pop()
+        kept.add(node)
+        sources = [value.producer() for value in node.inputs if value is not None and value.dtype == _FLOAT]
+        waiting += [source for source in sources if source is not None and source not in kept]
+    return kept
 
 
-def _convert(node: ir.Node) -> None:
+def _needs_float(node: ir.Node) -> bool:
+    if node.op_type in _FLOAT_ONLY and not node.domain:
+        return True
+    source = node.inputs[0] if node.op_type == "Cast" else None
+    return source is not None and source.dtype == _FLOAT and node.attributes["to"].as_int() in _INTEGERS
+
+
+def _convert_initializer(value: ir.Value, kept: set[ir.Node]) -> None:
+    """Weights become float16; one that also serves a kept node gets a float16 copy for the others."""
+    if value.const_value is None or value.dtype != _FLOAT:
+        return
+    others = [(node, index) for node, index in value.uses() if node not in kept]
+    tensor = _half_tensor(value.const_value)
+    if len(others) == len(value.uses()):
+        value.const_value, value.type = tensor, _HALF_TENSOR
+    elif others and value.graph is not None:
+        copy = ir.Value(name=f"{value.name}_half", type=_HALF_TENSOR, shape=value.shape, const_value=tensor)
+        value.graph.register_initializer(copy)
+        for node, index in others:
+            node.replace_input_with(index, copy)
+
+
+def _convert_node(node: ir.Node) -> None:
     """Let a node compute in float16: its results' types, and the types and constants among its attributes."""
     for value in node.outputs:
         if value.dtype == _FLOAT:
-            value.dtype = _HALF
+            value.type = _HALF_TENSOR
     for name, attribute in list(node.attributes.items()):
         if name in _TYPE_ATTRIBUTES and attribute.type == ir.AttributeType.INT and attribute.as_int() == _FLOAT:
             node.attributes[name] = ir.AttrInt64(name, int(_HALF))
@@ -72,10 +109,10 @@ def _convert(node: ir.Node) -> None:
     if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
         node.attributes["value"] = ir.AttrTensor("value", ir.Tensor(np.zeros(1, np.float16)))
     if node.op_type == "Constant":
-        _constant_attribute(node)
+        _convert_constant(node)
 
 
-def _constant_attribute(node: ir.Node) -> None:
+def _convert_constant(node: ir.Node) -> None:
     """A constant written as a Python float or list has no type of its own: write it as a tensor."""
     for name in ("value_float", "value_floats"):
         if name in node.attributes:
@@ -83,27 +120,23 @@ def _constant_attribute(node: ir.Node) -> None:
             node.attributes["value"] = ir.AttrTensor("value", ir.Tensor(half(array)))
 
 
-def _keep_float(node: ir.Node) -> None:
-    """Cast a node's float16 inputs to float32, and its results back."""
-    for index, value in enumerate(node.inputs):
-        if value is not None and value.dtype == _HALF:
-            cast = _cast(value, _FLOAT)
-            _graph_of(node).insert_before(node, cast)
-            node.replace_input_with(index, cast.outputs[0])
-    for value in node.outputs:
-        if value.dtype == _HALF:
-            value.dtype = _FLOAT
-            cast = _cast(value, _HALF)
-            value.replace_all_uses_with(cast.outputs[0], replace_graph_outputs=True)
-            cast.replace_input_with(0, value)
-            _graph_of(node).insert_after(node, cast)
+def _half_tensor(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    return ir.Tensor(half(tensor.numpy()), name=tensor.name)
 
 
-def _cast_input(graph: ir.Graph, value: ir.Value) -> None:
+def _cast_for_others(value: ir.Value, kept: set[ir.Node]) -> None:
+    """Give the float16 nodes that use a float32 value a float16 copy of it."""
+    others = [(node, index) for node, index in value.uses() if node not in kept]
+    if value.dtype != _FLOAT or not others:
+        return
     cast = _cast(value, _HALF)
-    value.replace_all_uses_with(cast.outputs[0])
-    cast.replace_input_with(0, value)
-    graph.insert_before(graph[0], cast)
+    for node, index in others:
+        node.replace_input_with(index, cast.outputs[0])
+    producer = value.producer()
+    if producer is not None and producer.graph is not None:
+        producer.graph.insert_after(producer, cast)
+    elif value.graph is not None:
+        value.graph.insert_before(value.graph[0], cast)
 
 
 def _cast_output(graph: ir.Graph, index: int, value: ir.Value) -> None:
@@ -117,10 +150,3 @@ def _cast_output(graph: ir.Graph, index: int, value: ir.Value) -> None:
 def _cast(value: ir.Value, dtype: ir.DataType) -> ir.Node:
     output = ir.Value(name=f"{value.name}_{dtype.name.lower()}", type=ir.TensorType(dtype), shape=value.shape)
     return ir.node("Cast", [value], {"to": dtype}, outputs=[output])
-
-
-def _graph_of(node: ir.Node) -> ir.Graph:
-    graph = node.graph
-    if not isinstance(graph, ir.Graph):
-        raise TypeError(f"node {node.name!r} is not in a graph")
-    return graph

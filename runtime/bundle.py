@@ -51,6 +51,10 @@ class Bundle:
         self._files = _declared_files(self.manifest) if self.manifest else _found_files(folder)
         if not self._files:
             raise BundleNotFoundError(f"{folder} holds no ONNX graph: expected onnx/model.onnx or model.onnx")
+        if not isinstance(dtype, (str, Mapping)) or (isinstance(dtype, Mapping) and not set(dtype) <= set(self._files)):
+            raise OptionError(
+                f"dtype must be a name such as 'fp32', or names by role of {sorted(self._files)}, not {dtype!r}"
+            )
         for role in self._files:
             self.dtype(role)
         self._sessions: dict[str, Session] = {}
@@ -123,8 +127,9 @@ class Bundle:
         variants = self._variants(role)
         wanted = self._dtype if isinstance(self._dtype, str) else self._dtype.get(role, "auto")
         if wanted == "auto":
-            preferred = self.manifest.dtype.get(self.settings.kind, "fp32") if self.manifest else "fp32"
-            return preferred if preferred in variants else next(iter(variants))
+            if self.manifest is not None:
+                return self.manifest.automatic(role, self.settings.kind)
+            return "fp32" if "fp32" in variants else next(iter(variants))
         if wanted not in variants:
             raise OptionError(f"{self.folder} has no {wanted!r} variant of {role!r}; it has {sorted(variants)}")
         return wanted
@@ -182,16 +187,30 @@ class Bundle:
                         )
         results = []
         for reference in self.manifest.references:
-            for dtype in self.manifest.graphs[reference.role]:
+            for dtype in self._variants(reference.role):
                 report(f"replaying {reference.role} {dtype}")
                 results.append(self._replay(reference, dtype))
         return results
 
     def _replay(self, reference: Reference, dtype: str) -> tuple[str, float, float]:
+        try:
+            worst, tolerance = self._difference(reference, dtype), float(reference.tolerance[dtype])
+        except BundleError:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise BundleError(f"a malformed reference of {reference.role} in {self.folder}: {error!r}") from error
+        if not worst <= tolerance:
+            raise IntegrityError(
+                f"{reference.role} ({dtype}) of {self.folder} differs from the recorded outputs by {worst:.3g}; "
+                f"the tolerance is {tolerance:.3g}"
+            )
+        return f"{reference.role} {dtype}", worst, tolerance
+
+    def _difference(self, reference: Reference, dtype: str) -> float:
+        """The largest difference between a graph's outputs and those recorded; NaN where an output is."""
         bundle = Bundle(self.folder, self.settings, {reference.role: dtype})
         feeds = {name: _array(content) for name, content in reference.inputs.items()}
         outputs = bundle.session(reference.role).run(feeds, list(reference.outputs))
-        tolerance = reference.tolerance[dtype]
         worst = 0.0
         for name, content in reference.outputs.items():
             found = outputs[name]
@@ -200,13 +219,13 @@ class Bundle:
             indices = content.get("indices")
             values = found.ravel() if indices is None else found.ravel()[indices]
             recorded = np.asarray(content["values"], dtype=np.float64)
-            worst = max(worst, float(np.max(np.abs(values - recorded) / (1 + np.abs(recorded)), initial=0.0)))
-        if not worst <= tolerance:
-            raise IntegrityError(
-                f"{reference.role} ({dtype}) of {self.folder} differs from the recorded outputs by {worst:.3g}; "
-                f"the tolerance is {tolerance:.3g}"
-            )
-        return f"{reference.role} {dtype}", worst, tolerance
+            if values.shape != recorded.shape:
+                raise ValueError(f"{recorded.size} values of {name} where there are {values.size}")
+            with np.errstate(invalid="ignore"):
+                differences = np.abs(values - recorded) / (1 + np.abs(recorded))
+            differences[values == recorded] = 0.0  # equal infinities too
+            worst = float(np.maximum(worst, np.max(differences, initial=0.0)))  # which keeps NaN
+        return worst
 
     def _variants(self, role: str) -> dict[str, str]:
         if role not in self._files:

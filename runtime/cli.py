@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         _COMMANDS[parsed.command](parsed, rest)
+        sys.stdout.flush()
     except TorchlessError as error:
         print(f"torchless: {error}", file=sys.stderr)
         return _MISTAKE
@@ -71,8 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         help="answer inputs",
         allow_abbrev=False,
-        epilog="Every option of the task's pipeline is accepted too, such as --top-k 3 or "
-        "--aggregation-strategy simple; torchless run TASK --help lists them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="options of the tasks, such as --top-k 3 or --aggregation-strategy simple:\n"
+        + "\n".join(f"  {task}:\n    {' '.join(_flags(task))}" for task in PIPELINES),
     )
     run.add_argument("task", help=f"one of {', '.join((*PIPELINES, *tasks.ALIASES))}, or auto")
     run.add_argument("bundle", help="folder of a bundle, or a model id on the hub")
@@ -114,7 +116,7 @@ def _export(parsed: argparse.Namespace, rest: list[str]) -> None:
         task=parsed.task,
         dtype=parsed.dtype,
         device=parsed.device,
-        opset=parsed.opset,
+        **({} if parsed.opset is None else {"opset": parsed.opset}),
         revision=parsed.revision,
         overwrite=parsed.overwrite,
     )
@@ -139,11 +141,15 @@ def _run(parsed: argparse.Namespace, rest: list[str]) -> None:
 def _task_options(task: str | None, rest: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The task's own options, and the inputs that stood behind them."""
     parser = argparse.ArgumentParser(prog=f"torchless run {task}", allow_abbrev=False)
-    for field in fields(PIPELINES[task].options_type) if task in PIPELINES else ():
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=_value, default=argparse.SUPPRESS)
+    for flag in _flags(task) if task in PIPELINES else ():
+        parser.add_argument(flag, type=_value, default=argparse.SUPPRESS)
     parser.add_argument("inputs", nargs="*")
     options = vars(parser.parse_args(rest))
     return options, options.pop("inputs")
+
+
+def _flags(task: str) -> list[str]:
+    return [f"--{field.name.replace('_', '-')}" for field in fields(PIPELINES[task].options_type)]
 
 
 def _value(text: str) -> Any:
@@ -168,7 +174,7 @@ def _inputs(arguments: list[str], task: str | None) -> Iterable[Any]:
 def _lines(argument: str) -> Iterator[Any]:
     if argument == "-":
         yield from map(_item, sys.stdin)
-    elif len(argument) < 4096 and "\n" not in argument and Path(argument).is_file():
+    elif _is_file(argument):
         try:
             with Path(argument).open(encoding="utf-8") as file:
                 yield from map(_item, file)
@@ -176,6 +182,13 @@ def _lines(argument: str) -> Iterator[Any]:
             raise InputError(f"{argument} is not a UTF-8 text file: {error}") from error
     else:
         yield _item(argument)
+
+
+def _is_file(argument: str) -> bool:
+    try:
+        return Path(argument).is_file()
+    except (OSError, ValueError):  # a text that no file can be called by, such as one too long
+        return False
 
 
 def _item(line: str) -> Any:
@@ -196,7 +209,7 @@ def _info(parsed: argparse.Namespace, rest: list[str]) -> None:
         "task": bundle.task,
         "model_type": bundle.config.get("model_type"),
         "max_length": bundle.tokenizer.max_length,
-        "labels": list(bundle.config.get("id2label", {}).values()),
+        "labels": bundle.labels if "id2label" in bundle.config else [],
         "graphs": bundle.dtypes,
     }
     if manifest is not None:
@@ -219,6 +232,8 @@ def _verify(parsed: argparse.Namespace, rest: list[str]) -> None:
     if parsed.json:
         print(json.dumps([dict(zip(("graph", "difference", "tolerance"), row, strict=True)) for row in results]))
         return
+    if not results:
+        print("files intact; the manifest has no recorded outputs to compare with")
     for graph, difference, tolerance in results:
         print(
             f"{graph}: files intact, outputs within {difference:.2g} of the recorded ones (tolerance {tolerance:.2g})"

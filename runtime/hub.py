@@ -36,11 +36,15 @@ def resolve(
     Raises:
         BundleNotFoundError: neither a folder nor an id that the hub or the local cache knows.
     """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
     name = os.fspath(model)
-    if folder.exists():
+    try:
+        folder = Path(model).expanduser()
+        if folder.is_dir():
+            return folder
+        is_file = folder.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, no such user's home
+        raise BundleNotFoundError(f"no folder {name!r:.200}: {error!s:.200}") from error
+    if is_file:
         raise BundleNotFoundError(f"{name} is a file; a bundle is a folder with tokenizer.json and onnx/*.onnx")
     if not _ID.fullmatch(name) or name in (".", ".."):
         raise BundleNotFoundError(f"no folder {name}, and the name is not a hub id ('organisation/name')")
@@ -55,8 +59,8 @@ def _download(name: str, revision: str | None, dtype: str | Mapping[str, str], d
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=_METADATA))
         manifest = manifests.Manifest.read(folder)
         if manifest is not None and isinstance(dtype, str):
-            wanted = manifest.dtype.get(device, "fp32") if dtype == "auto" else dtype
-            graphs = [variants[wanted] for variants in manifest.graphs.values() if wanted in variants]
+            wanted = {role: manifest.automatic(role, device) if dtype == "auto" else dtype for role in manifest.graphs}
+            graphs = [variants[wanted[role]] for role, variants in manifest.graphs.items() if wanted[role] in variants]
             allow = [file.file for graph in graphs for file in (graph.model, *graph.data)]
             ignore: list[str] = []
         else:

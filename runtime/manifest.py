@@ -82,6 +82,11 @@ class Manifest:
     references: tuple[Reference, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    def automatic(self, role: str, device: str) -> str:
+        """The variant of a graph that ``dtype="auto"`` picks: the recommended one, or the first that there is."""
+        preferred = self.dtype.get(device, "fp32")
+        return preferred if preferred in self.graphs[role] else next(iter(self.graphs[role]))
+
     def to_json(self) -> str:
         """The text of ``torchless.json``."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
@@ -106,6 +111,8 @@ class Manifest:
                 for role, variants in content["graphs"].items()
             }
             content["references"] = tuple(Reference(**reference) for reference in content.get("references", ()))
+            if not isinstance(content["dtype"], dict) or not all(content["graphs"].values()):
+                raise TypeError("dtype must be an object, and every graph needs a variant")
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{FILE_NAME} is malformed: {error!r}") from error

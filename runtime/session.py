@@ -57,6 +57,8 @@ class Settings:
             raise OptionError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', not {self.device!r}")
         if self.threads is not None and (type(self.threads) is not int or self.threads < 1):
             raise OptionError(f"threads must be a positive integer or None, not {self.threads!r}")
+        if not isinstance(self.session_options, (Mapping, type(None))):
+            raise OptionError(f"session_options must be a dictionary, not {self.session_options!r}")
         if self.threads is not None and "intra_op_num_threads" in (self.session_options or {}):
             raise OptionError("threads and session_options['intra_op_num_threads'] contradict each other; give one")
         if self.providers is not None:

@@ -42,7 +42,9 @@ def normalize(task: str) -> str:
 
 def infer(config: Mapping[str, Any]) -> str | None:
     """The task that a ``config.json``'s ``architectures`` point to, or None where they do not tell."""
-    for architecture in config.get("architectures") or ():
+    for architecture in map(str, config.get("architectures") or ()):
+        if architecture.endswith(("HeadModel", "HeadsModel")):  # a language model: not one of our tasks
+            continue
         for suffix, task in HEADS.items():
             if architecture.endswith(suffix):
                 return task

@@ -12,7 +12,7 @@ import tokenizers
 
 from .. import tasks
 from ..bundle import Bundle
-from ..errors import InputError, OptionError, TaskError
+from ..errors import BundleError, InputError, OptionError, TaskError
 from ..session import Array
 
 OptionsT = TypeVar("OptionsT")
@@ -64,7 +64,7 @@ class Pipeline(ABC, Generic[OptionsT]):
     options_type: type[OptionsT]
 
     def __init__(self, bundle: Bundle, *, batch_size: int | None = None, **options: Any) -> None:
-        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
             raise OptionError(f"batch_size must be a positive integer or None, not {batch_size!r}")
         self.bundle = bundle
         self.batch_size = batch_size
@@ -99,7 +99,7 @@ class Pipeline(ABC, Generic[OptionsT]):
         if isinstance(inputs, list):
             return [answer for start in range(0, len(inputs), LOOKAHEAD)
                     for answer in self._answer(inputs[start : start + LOOKAHEAD], chosen)]  # fmt: skip
-        if isinstance(inputs, Iterable):
+        if isinstance(inputs, Iterable) and not isinstance(inputs, (bytes, bytearray)):
             return self._stream(inputs, chosen)
         raise InputError(f"{self.task} takes one input, a list or an iterable of them, not {type(inputs).__name__}")
 
@@ -123,6 +123,13 @@ class Pipeline(ABC, Generic[OptionsT]):
         if unknown := [name for name in given if name not in known]:
             raise OptionError(f"{self.task} has no option {unknown[0]!r}; it has {', '.join(known) or 'none'}")
         return replace(self._defaults, **given)  # type: ignore[type-var]
+
+    def _check_classes(self, count: int) -> None:
+        """Raise BundleError where the graph's classes are not those that the configuration names."""
+        if count != len(self.bundle.labels):
+            raise BundleError(
+                f"{self.bundle.folder}/config.json names {len(self.bundle.labels)} labels and the graph gives {count}"
+            )
 
     def _stream(self, inputs: Iterable[Any], options: OptionsT) -> Iterator[Any]:
         iterator = iter(inputs)
@@ -208,6 +215,16 @@ def check_integer(name: str, value: Any, minimum: int) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise OptionError(f"{name} must be an integer of at least {minimum}, not {value!r}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Check an option that is on or off.
+
+    Raises:
+        OptionError: it is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise OptionError(f"{name} must be True or False, not {value!r}")
 
 
 def _reopen(

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import tokenizers
 
-from ..errors import OptionError
+from ..errors import InputError, OptionError
 from ..ops import l2_normalize, mean_pool
 from ..session import Array
-from .base import Pipeline, Request, check_text
+from .base import Pipeline, Request, check_flag, check_text
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class FeatureExtractionOptions:
     def __post_init__(self) -> None:
         if self.pooling not in ("cls", "mean", None):
             raise OptionError(f"pooling must be 'cls', 'mean' or None, not {self.pooling!r}")
+        check_flag("normalize", self.normalize)
         if self.normalize and self.pooling is None:
             raise OptionError("normalize=True scales the pooled vector, so it needs pooling='cls' or 'mean'")
 
@@ -60,6 +61,8 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
         hidden = outputs["last_hidden_state"][None].astype(np.float32)  # a copy: the batch's memory is let go
         if options.pooling is None:
             return hidden
+        if hidden.shape[1] == 0:
+            raise InputError("a text without any token cannot be pooled")
         pooled = hidden[:, 0] if options.pooling == "cls" else mean_pool(hidden, np.ones(hidden.shape[:2], np.int64))
         vector: Array = (l2_normalize(pooled) if options.normalize else pooled)[0]
         return vector

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tokenizers
 
-from ..errors import InputError, OptionError, TaskError
+from ..errors import InputError, OptionError, TaskError, user_stacklevel
 from ..ops import softmax, top_k
 from ..session import Array
 from .base import Pipeline, Request, check_integer, check_text
@@ -31,12 +31,12 @@ class FillMaskOptions:
 
     def __post_init__(self) -> None:
         check_integer("top_k", self.top_k, 1)
-        if isinstance(self.targets, str):
-            object.__setattr__(self, "targets", [self.targets])
         if self.targets is not None:
-            object.__setattr__(self, "targets", tuple(self.targets))
-            if not self.targets or not all(isinstance(target, str) and target for target in self.targets):
+            targets = (self.targets,) if isinstance(self.targets, str) else self.targets
+            listed = isinstance(targets, (list, tuple)) and len(targets) > 0
+            if not listed or not all(isinstance(target, str) and target for target in targets):
                 raise OptionError(f"targets must be one or more words, not {self.targets!r}")
+            object.__setattr__(self, "targets", tuple(targets))
 
 
 class FillMaskPipeline(Pipeline[FillMaskOptions]):
@@ -115,8 +115,12 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
             return identifier
         tokens = self.tokenizer.encode([target], truncation=None, special_tokens=False)[0].ids
         if not tokens:
-            warnings.warn(f"the target {target!r} has no token in the vocabulary: left out", stacklevel=2)
+            warnings.warn(
+                f"the target {target!r} has no token in the vocabulary: left out", stacklevel=user_stacklevel()
+            )
             return None
         replacement = self.tokenizer.token(tokens[0])
-        warnings.warn(f"the target {target!r} is not in the vocabulary: using {replacement!r}", stacklevel=2)
+        warnings.warn(
+            f"the target {target!r} is not in the vocabulary: using {replacement!r}", stacklevel=user_stacklevel()
+        )
         return int(tokens[0])

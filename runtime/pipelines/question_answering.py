@@ -14,10 +14,10 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-from ..errors import InputError, OptionError, TruncationWarning
+from ..errors import InputError, OptionError, TruncationWarning, user_stacklevel
 from ..ops import top_k
 from ..session import Array
-from .base import Pipeline, Request, check_integer, check_text
+from .base import Pipeline, Request, check_flag, check_integer, check_text
 
 _MAX_SEQ_LEN = 384
 _DOC_STRIDE = 128
@@ -49,6 +49,8 @@ class QuestionAnsweringOptions:
     def __post_init__(self) -> None:
         for name in ("top_k", "max_answer_len", "max_question_len"):
             check_integer(name, getattr(self, name), 1)
+        for name in ("handle_impossible_answer", "align_to_words"):
+            check_flag(name, getattr(self, name))
         if self.max_seq_len is not None:
             check_integer("max_seq_len", self.max_seq_len, 1)
         if self.doc_stride is not None:
@@ -137,7 +139,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         warnings.warn(
             f"the question has {len(encoding)} tokens: {len(encoding) - limit} were cut (max_question_len={limit})",
             TruncationWarning,
-            stacklevel=2,
+            stacklevel=user_stacklevel(),
         )
         return question[: encoding.offsets[limit - 1][1]]
 
@@ -224,6 +226,10 @@ def _pairs(question: Any, context: Any) -> Any:
         raise InputError("question answering needs a question and a context")
     if isinstance(question, str):
         return {"question": question, "context": context}
+    if not isinstance(question, (list, tuple)) or not isinstance(context, (str, list, tuple)):
+        raise InputError(
+            f"question and context must be texts or lists, not {type(question).__name__} and {type(context).__name__}"
+        )
     contexts = [context] * len(question) if isinstance(context, str) else list(context)
     if len(contexts) != len(question):
         raise InputError(f"{len(question)} questions and {len(contexts)} contexts")

@@ -74,6 +74,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     def _reduce(
         self, row: tokenizers.Encoding, outputs: Mapping[str, Array], options: TextClassificationOptions
     ) -> Array:
+        self._check_classes(outputs["logits"].size)
         return self._scores(outputs["logits"], options.function_to_apply)
 
     def _finish(self, request: Request, reduced: list[Any], options: TextClassificationOptions) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ import tokenizers
 from ..errors import InputError, OptionError
 from ..ops import softmax
 from ..session import Array
-from .base import Pipeline, Request, check_integer, check_text
+from .base import Pipeline, Request, check_flag, check_integer, check_text
 
 _STRATEGIES = ("none", "simple", "first", "average", "max")
 Entity = dict[str, Any]
@@ -46,8 +46,12 @@ class TokenClassificationOptions:
     def __post_init__(self) -> None:
         if self.aggregation_strategy not in _STRATEGIES:
             raise OptionError(f"aggregation_strategy must be one of {_STRATEGIES}, not {self.aggregation_strategy!r}")
-        if isinstance(self.ignore_labels, str):
-            raise OptionError(f"ignore_labels must be a list of labels, not the string {self.ignore_labels!r}")
+        labels = self.ignore_labels
+        if not isinstance(labels, (list, tuple, set, frozenset)) or not all(isinstance(name, str) for name in labels):
+            raise OptionError(f"ignore_labels must be a list of labels, not {self.ignore_labels!r}")
+        check_flag("is_split_into_words", self.is_split_into_words)
+        if not isinstance(self.delimiter, str):
+            raise OptionError(f"delimiter must be a text, not {self.delimiter!r}")
         if self.stride is not None:
             check_integer("stride", self.stride, 0)
             if self.aggregation_strategy == "none":
@@ -100,6 +104,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     def _reduce(
         self, row: tokenizers.Encoding, outputs: Mapping[str, Array], options: TokenClassificationOptions
     ) -> Array:
+        self._check_classes(outputs["logits"].shape[-1])
         return softmax(outputs["logits"])
 
     def _finish(self, request: Request, reduced: list[Any], options: TokenClassificationOptions) -> list[Entity]:

@@ -14,10 +14,10 @@ import numpy as np
 import tokenizers
 
 from ..bundle import Bundle
-from ..errors import InputError, OptionError
+from ..errors import InputError, OptionError, user_stacklevel
 from ..ops import softmax
 from ..session import Array
-from .base import Pipeline, Request, check_text
+from .base import Pipeline, Request, check_flag, check_text
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,10 @@ class ZeroShotClassificationOptions:
         labels = self.candidate_labels
         if isinstance(labels, str):
             labels = [label.strip() for label in labels.split(",") if label.strip()]
-        if not all(isinstance(label, str) and label for label in labels):
+        if not isinstance(labels, (list, tuple)) or not all(isinstance(label, str) and label for label in labels):
             raise OptionError(f"candidate_labels must be words, not {self.candidate_labels!r}")
         object.__setattr__(self, "candidate_labels", tuple(labels))
+        check_flag("multi_label", self.multi_label)
         try:
             hypothesis = self.hypothesis_template.format("label")
         except (AttributeError, IndexError, KeyError, ValueError):
@@ -71,7 +72,8 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
         named = [index for index, label in enumerate(bundle.labels) if label.lower().startswith("entail")]
         if not named:
             warnings.warn(
-                f"no label of {bundle.folder} is called 'entailment': taking the last of {bundle.labels}", stacklevel=3
+                f"no label of {bundle.folder} is called 'entailment': taking the last of {bundle.labels}",
+                stacklevel=user_stacklevel(),
             )
         self._entailment = named[0] if named else len(bundle.labels) - 1
 
@@ -98,6 +100,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
     def _reduce(
         self, row: tokenizers.Encoding, outputs: Mapping[str, Array], options: ZeroShotClassificationOptions
     ) -> Array:
+        self._check_classes(outputs["logits"].size)
         return outputs["logits"]
 
     def _finish(self, request: Request, reduced: list[Any], options: ZeroShotClassificationOptions) -> dict[str, Any]:

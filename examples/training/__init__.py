@@ -1,0 +1,1 @@
+"""Recipes that train the example checkpoints from made data."""

@@ -1,0 +1,106 @@
+"""The model cards of the checkpoints."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from transformers import PreTrainedModel
+
+from .evaluate import Metrics
+
+
+class Card(NamedTuple):
+    """What a model card says beyond the numbers."""
+
+    task: str
+    what: str
+    data: str
+    split: str
+    limits: str
+
+
+CARDS = {
+    "sentiment": Card(
+        "text-classification",
+        "Tells whether a short English opinion is NEGATIVE or POSITIVE.",
+        "Opinions about films, food, hotels, products and people, made from templates, hand-written word "
+        "lists and the polarity words of vaderSentiment's lexicon (MIT): with negation, contrast, typing "
+        "errors and neutral sentences.",
+        "Templates that training never uses; the words are those of training.",
+        "Irony, long reviews, and words outside its lists.",
+    ),
+    "nli": Card(
+        "zero-shot-classification",
+        "Tells whether a text entails a second one, contradicts it, or neither (neutral); also classifies"
+        ' a text by topics given at run time, with hypotheses such as "This example is sports."',
+        "Statements with their paraphrases, opposites and unrelated additions, captions of scenes, and "
+        "texts about 30 topics, made from hand-written templates and word lists and from Faker's names "
+        "(MIT).",
+        "Pairs: phrasings of premise and hypothesis that training never pairs. Topics: sentence frames "
+        "that training never uses, for the topic words of training.",
+        "It knows few words: judge it on the topics and kinds of statements it was made for.",
+    ),
+    "qa": Card(
+        "question-answering",
+        "Finds the answer to an English question in a text, or tells (with an empty answer) that the text has none.",
+        "Texts of 1 to 12 facts about people, companies, places, events and things, made from hand-"
+        "written templates, Faker's names (MIT) and invented names; 15 % of the questions have no answer "
+        "in the text.",
+        "Names of people, places and companies that training never uses.",
+        "Questions must be worded much as the fact is; it is no reader of newspapers.",
+    ),
+    "fill-mask": Card(
+        "fill-mask",
+        "Guesses the masked word of a simple English sentence.",
+        "Hand-written facts of the world and of daily life (capitals, languages, colours, animals, jobs, "
+        "tools, days, small sums), each said in several ways.",
+        "Sentences that training never sees; each fact is seen in other wordings.",
+        "It knows some 700 facts and no more of the language than they need.",
+    ),
+    "ner": Card(
+        "token-classification",
+        "Labels people, organisations, places and other names in English text, with CoNLL's BIO labels.",
+        "Sentences made from hand-written templates, Faker's names of 28 locales (MIT), hand-written "
+        "names of the real world, and invented names.",
+        "Both templates and names of people, cities and companies that training never uses.",
+        "A name in an unusual sentence may be missed or cut in pieces, and what fits two types is often mistaken.",
+    ),
+}
+
+
+def write_card(name: str, model: PreTrainedModel, metrics: Metrics, folder: Path) -> None:
+    """Write the README.md of a checkpoint."""
+    card, config = CARDS[name], model.config
+    numbers = "\n".join(
+        f"| {key.replace('_', ' ')} | {f'{value:.3f}' if isinstance(value, float) else f'{value:,}'} |"
+        for key, value in metrics.items()
+    )
+    (folder / "README.md").write_text(f"""---
+license: apache-2.0
+language: en
+pipeline_tag: {card.task}
+---
+
+# {name}
+
+{card.what}
+
+A small {type(model).__name__}: {config.num_hidden_layers} layers, {config.num_attention_heads} heads,
+width {config.hidden_size}, vocabulary {config.vocab_size:,}, {metrics["parameters"]:,} parameters stored as float16.
+Trained from scratch with `python -m examples.training {name}`.
+
+## Data
+
+{card.data}
+
+## Evaluation
+
+{card.split} Computed in float32 from the stored weights.
+
+| metric | value |
+| --- | --- |
+{numbers}
+
+## Limits
+
+{card.limits} It is an example for software, not for decisions about people.
+""")

@@ -1,0 +1,45 @@
+"""An initialisation from which a small model soon learns to find the same word elsewhere."""
+
+import math
+from typing import Any
+
+import torch
+from transformers import BertModel
+
+
+@torch.no_grad()
+def mimetic(bert: BertModel) -> None:
+    """Give positions sinusoids, and every head keys that equal its queries (Trockman & Kolter, 2023).
+
+    Equal words and neighbouring positions then attend to each other from the first step on.
+    """
+    position = bert.embeddings.position_embeddings.weight
+    count, width = position.shape
+    frequency = torch.exp(torch.arange(0, width, 2) / width * -math.log(10_000))
+    angle = torch.arange(count)[:, None] * frequency
+    scale = bert.config.initializer_range * math.sqrt(2)
+    position[:, 0::2], position[:, 1::2] = scale * angle.sin(), scale * angle.cos()
+    layers: Any = bert.encoder.layer
+    for layer in layers:
+        attention = layer.attention.self
+        torch.nn.init.orthogonal_(attention.query.weight, gain=0.7)
+        attention.key.weight.copy_(attention.query.weight)
+
+
+@torch.no_grad()
+def cooccurrence(bert: BertModel, texts: list[list[int]]) -> None:
+    """Give tokens that occur in the same texts similar vectors: the leading factors of their PPMI matrix."""
+    words = bert.embeddings.word_embeddings.weight
+    counts = torch.zeros(len(words), len(words))
+    for ids in texts:
+        row = torch.tensor(sorted(set(ids)))
+        counts[row[:, None], row] += 1
+    counts.fill_diagonal_(0)
+    totals = counts.sum(0)
+    expected = totals[:, None] * totals / counts.sum()
+    ppmi = (counts / expected.clamp(min=1e-9)).clamp(min=1.0).log()
+    left, strength, _ = torch.svd_lowrank(ppmi, words.shape[1], niter=4)
+    vectors = left * strength.sqrt()
+    vectors /= vectors.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    scale = bert.config.initializer_range * math.sqrt(words.shape[1])
+    words.mul_(0.5).add_(vectors * scale)

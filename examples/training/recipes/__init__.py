@@ -1,0 +1,13 @@
+"""One module for each checkpoint: how to build it, and how well it does on held-out examples."""
+
+from types import ModuleType
+
+from . import fill_mask, ner, nli, qa, sentiment
+
+RECIPES: dict[str, ModuleType] = {
+    "sentiment": sentiment,
+    "nli": nli,
+    "qa": qa,
+    "fill-mask": fill_mask,
+    "ner": ner,
+}

@@ -1,0 +1,41 @@
+"""The longest input that a checkpoint takes."""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# Tokenizers without a limit report an enormous number (1e30).
+_UNLIMITED = 1_000_000
+
+
+def max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The longest input in tokens, special tokens included; None where neither model nor tokenizer sets a limit."""
+    limits = [limit for limit in (_positions(model), _declared(tokenizer)) if limit is not None]
+    return min(limits, default=None)
+
+
+def _positions(model: PreTrainedModel) -> int | None:
+    """The number of positions that the model has embeddings for, or was made for where it rotates by position.
+
+    Where the position embedding has a padding index, positions start after it (RoBERTa and its descendants).
+    """
+    declared = getattr(model.config, "max_position_embeddings", None)
+    if not isinstance(declared, int) or declared <= 0:
+        return None
+    sizes = [
+        module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Embedding)
+        and "position" in name.rsplit(".", 1)[-1]
+        and module.num_embeddings >= declared
+    ]
+    if sizes:
+        return min(declared, *sizes)
+    rotary = any("rotary" in type(module).__name__.lower() for module in model.modules())
+    return declared if rotary else None
+
+
+def _declared(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    limit = tokenizer.model_max_length
+    return int(limit) if limit is not None and 0 < limit < _UNLIMITED else None

@@ -1,0 +1,54 @@
+"""The one table that joins a task to the way its graph is exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torchless import tasks
+from torchless.errors import TaskError
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a graph: a field of the model's output, and whether it has a value for each token.
+
+    Attributes:
+        name: the field's name, which is also the graph's output name.
+        per_token: the shape starts ``(batch, length)``; values at padded positions mean nothing.
+    """
+
+    name: str
+    per_token: bool
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a task is exported: the graphs' outputs, under the task name by which its model class is found."""
+
+    task: str
+    outputs: tuple[Output, ...]
+
+
+RECIPES = {
+    recipe.task: recipe
+    for recipe in (
+        Recipe("text-classification", (Output("logits", per_token=False),)),
+        Recipe("token-classification", (Output("logits", per_token=True),)),
+        Recipe("question-answering", (Output("start_logits", per_token=True), Output("end_logits", per_token=True))),
+        Recipe("fill-mask", (Output("logits", per_token=True),)),
+        Recipe("feature-extraction", (Output("last_hidden_state", per_token=True),)),
+    )
+}
+
+
+def recipe_for(task: str) -> Recipe:
+    """The recipe of a task, of an alias, or of the task whose bundle serves it.
+
+    Raises:
+        TaskError: no such task, or one that cannot be exported.
+    """
+    name = tasks.normalize(task)
+    name = tasks.SERVED_BY.get(name, name)
+    if name not in RECIPES:
+        raise TaskError(f"task {task!r} cannot be exported; tasks that can: {', '.join(RECIPES)}")
+    return RECIPES[name]

@@ -1,0 +1,153 @@
+"""Comparing an exported graph with the checkpoint, and recording what it should answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from torchless.errors import DeviceError, ExportError, VerificationError
+from torchless.manifest import Reference
+
+from .checkpoint import Checkpoint
+from .encoder import Inputs, run_torch, sample_inputs
+from .recipes import Output
+
+Case = tuple[Inputs, dict[str, NDArray[np.float32]]]
+"""Inputs, and the checkpoint's outputs for them."""
+
+# Largest accepted |graph - torch| - tolerance * |torch|. fp16 has 11 significant bits (5e-4 a rounding); some tens
+# of roundings a layer add up to about 1e-2.
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
+
+# Batch and length, none of them the traced ones. The longest input comes first: it checks the limit, and some
+# architectures change for good to another attention at their first short one.
+_SHAPES = ((1, 1024), (2, 200), (1, 67), (2, 18), (3, 5), (1, 2), (1, 1))
+# Texts shorter than two special tokens and a word: some architectures cannot run them in torch either.
+_SHORT = 2
+_REFERENCE_SHAPE = (2, 9)
+_MAX_VALUES = 256
+_DIGITS = 7
+
+
+def cases(checkpoint: Checkpoint, max_length: int | None) -> list[Case]:
+    """Inputs of several shapes with padded rows, and the checkpoint's outputs for them.
+
+    Raises:
+        ExportError: torch cannot run the checkpoint on one of them.
+    """
+    shapes = dict.fromkeys((batch, min(length, max_length or length)) for batch, length in _SHAPES)
+    found = []
+    for batch, length in shapes:
+        inputs = sample_inputs(checkpoint, batch, length, seed=1)
+        try:
+            found.append((inputs, run_torch(checkpoint, inputs)))
+        except (RuntimeError, IndexError, ValueError) as error:
+            if length > _SHORT:
+                name = type(checkpoint.model).__name__
+                raise ExportError(f"torch cannot run {name} at batch {batch}, length {length}: {error}") from error
+    return found
+
+
+def verify(
+    path: Path,
+    dtype: str,
+    outputs: tuple[Output, ...],
+    expected: list[Case],
+    device: str = "cpu",
+) -> float:
+    """Run the graph on every case and compare with torch at the attended positions.
+
+    Returns:
+        The largest difference as a share of the tolerance: 1 is the limit.
+
+    Raises:
+        VerificationError: a difference above the tolerance, a wrong shape, or a graph that does not run.
+    """
+    session = _session(path, device)
+    return max(_compare(session, path.name, TOLERANCE[dtype], outputs, *case) for case in expected)
+
+
+def reference(checkpoint: Checkpoint, role: str, max_length: int | None) -> Reference:
+    """Small inputs with a padded row and the checkpoint's outputs, for the manifest."""
+    batch, length = _REFERENCE_SHAPE
+    inputs = sample_inputs(checkpoint, batch, min(length, max_length or length), seed=2)
+    values = run_torch(checkpoint, inputs)
+    return Reference(
+        role=role,
+        inputs={name: _record(array) for name, array in inputs.items()},
+        outputs={
+            output.name: _sampled(values[output.name], inputs["attention_mask"] if output.per_token else None)
+            for output in checkpoint.recipe.outputs
+        },
+        tolerance=dict(TOLERANCE),
+    )
+
+
+def _session(path: Path, device: str) -> ort.InferenceSession:
+    provider = "CUDAExecutionProvider" if device.startswith("cuda") else "CPUExecutionProvider"
+    if provider not in ort.get_available_providers():
+        raise DeviceError(f"device {device!r}: the installed onnxruntime has no {provider} to verify the graph with")
+    index = int(device.partition(":")[2] or 0)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    providers = [(provider, {"device_id": index})] if device.startswith("cuda") else [provider]
+    try:
+        return ort.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise VerificationError(f"ONNX Runtime cannot load {path.name}: {error}") from error
+
+
+def _compare(
+    session: ort.InferenceSession,
+    name: str,
+    tolerance: float,
+    outputs: tuple[Output, ...],
+    inputs: Inputs,
+    expected: Mapping[str, NDArray[np.float32]],
+) -> float:
+    batch, length = inputs["input_ids"].shape
+    where = f"at batch {batch}, length {length}"
+    try:
+        results = session.run([output.name for output in outputs], inputs)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise VerificationError(f"{name} does not run {where}: {error}") from error
+    worst = 0.0
+    for output, actual in zip(outputs, results, strict=True):
+        wanted = expected[output.name]
+        if actual.shape != wanted.shape:
+            raise VerificationError(f"{name}: {output.name} has shape {actual.shape}, torch's {wanted.shape}, {where}")
+        attended = inputs["attention_mask"] == 1 if output.per_token else np.ones(batch, dtype=bool)
+        difference = np.abs(actual[attended].astype(np.float64) - wanted[attended])
+        share = difference / (tolerance + tolerance * np.abs(wanted[attended]))
+        if not np.all(share <= 1):  # also where a value is not a number
+            raise VerificationError(
+                f"{name}: {output.name} differs from torch by up to {difference.max():.3g} {where} "
+                f"(tolerance {tolerance:g} + {tolerance:g} of the value)"
+            )
+        worst = max(worst, float(share.max()))
+    return worst
+
+
+def _sampled(array: NDArray[np.float32], mask: NDArray[np.int64] | None) -> dict[str, Any]:
+    """Record an array, or evenly spaced elements at attended positions where it is large or has padded ones."""
+    positions = np.arange(array.size).reshape(array.shape)
+    kept: NDArray[np.int64] = positions.ravel() if mask is None else positions[mask == 1].ravel()
+    if kept.size == array.size <= _MAX_VALUES:
+        return _record(array)
+    count = min(_MAX_VALUES, kept.size)
+    indices = kept[np.linspace(0, kept.size - 1, count).round().astype(np.int64)]
+    return _record(array, indices)
+
+
+def _record(array: NDArray[Any], indices: NDArray[np.int64] | None = None) -> dict[str, Any]:
+    """A tensor as the manifest holds it; floats have 7 significant digits."""
+    values = (array.ravel() if indices is None else array.ravel()[indices]).tolist()
+    if array.dtype.kind == "f":
+        values = [float(f"{value:.{_DIGITS}g}") for value in values]
+    record = {"dtype": array.dtype.name, "shape": list(array.shape), "values": values}
+    return record if indices is None else {**record, "indices": indices.tolist()}

@@ -1,0 +1,143 @@
+"""Small random checkpoints of every architecture that the export is tried on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+WORDS = ["the", "a", "of", "to", "and", "in", "is", "it", "film", "good", "bad", "great", "dog", "cat", "city", "was"]
+WORDS += ["company", "not", "very", "##s", "##ed", "##ing", "##ly"]
+LETTERS = [*"abcdefghijklmnopqrstuvwxyz0123456789.,!?'-"]
+VOCABULARY = 128
+
+HEADS = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
+    "fill-mask": "AutoModelForMaskedLM",
+    "feature-extraction": "AutoModel",
+}
+
+_SIZES = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
+_ROBERTA_SIZES = {**_SIZES, "max_position_embeddings": 66, "type_vocab_size": 1}
+
+# Model type to the configuration's arguments.
+ARCHITECTURES: dict[str, dict[str, object]] = {
+    "bert": _SIZES,
+    "distilbert": {
+        "vocab_size": VOCABULARY,
+        "dim": 32,
+        "n_layers": 2,
+        "n_heads": 4,
+        "hidden_dim": 64,
+        "max_position_embeddings": 64,
+    },
+    "roberta": _ROBERTA_SIZES,
+    "albert": {**_SIZES, "embedding_size": 16},
+    "electra": {**_SIZES, "embedding_size": 16},
+    "xlm-roberta": _ROBERTA_SIZES,
+    "camembert": _ROBERTA_SIZES,
+    "mpnet": {**_SIZES, "max_position_embeddings": 66},
+    "deberta": {
+        **_SIZES,
+        "relative_attention": True,
+        "pos_att_type": ["c2p", "p2c"],
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+    },
+    "deberta-v2": {
+        **_SIZES,
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+        "share_att_key": True,
+        "position_buckets": 16,
+        "norm_rel_ebd": "layer_norm",
+    },
+    "modernbert": {**_SIZES, "local_attention": 8, "global_attn_every_n_layers": 2},
+    "rembert": {**_SIZES, "input_embedding_size": 16, "output_embedding_size": 24},
+    "convbert": {**_SIZES, "embedding_size": 16},
+    "squeezebert": {**_SIZES, "embedding_size": 32},
+    "mobilebert": {**_SIZES, "embedding_size": 16, "intra_bottleneck_size": 16, "true_hidden_size": 16},
+    "roformer": {**_SIZES, "embedding_size": 32},
+    "xlm": {"vocab_size": VOCABULARY, "emb_dim": 32, "n_layers": 2, "n_heads": 4, "max_position_embeddings": 64},
+    "flaubert": {"vocab_size": VOCABULARY, "emb_dim": 32, "n_layers": 2, "n_heads": 4, "max_position_embeddings": 64},
+    "xlnet": {"vocab_size": VOCABULARY, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64},
+    "funnel": {"vocab_size": VOCABULARY, "d_model": 32, "block_sizes": [1, 1], "n_head": 4, "d_head": 8, "d_inner": 64},
+    "longformer": {**_SIZES, "max_position_embeddings": 66, "attention_window": 16},
+    "big_bird": {**_SIZES, "attention_type": "original_full"},
+    "nystromformer": {**_SIZES, "segment_means_seq_len": 64, "num_landmarks": 32},
+    "ernie": {**_SIZES, "use_task_id": False},
+    "megatron-bert": _SIZES,
+    "ibert": _ROBERTA_SIZES,
+    "esm": {**_ROBERTA_SIZES, "mask_token_id": 4, "pad_token_id": 1},
+    "layoutlm": _SIZES,
+    "data2vec-text": _ROBERTA_SIZES,
+    "roberta-prelayernorm": _ROBERTA_SIZES,
+    "xmod": {**_ROBERTA_SIZES, "languages": ["en_XX"], "default_language": "en_XX"},
+    "gpt2": {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+}
+
+# Families whose special tokens come in RoBERTa's order, with positions that start after the padding index 1.
+_ROBERTA_LIKE = {"roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "ibert", "esm", "data2vec-text"}
+_ROBERTA_LIKE |= {"roberta-prelayernorm", "xmod"}
+
+
+def checkpoint(folder: Path, model_type: str, task: str, labels: int = 3, **overrides: object) -> Path:
+    """Save a random checkpoint of an architecture with a task's head, and a small tokenizer."""
+    tokenizer = tokenizer_for(model_type)
+    config = transformers.AutoConfig.for_model(
+        model_type, **{**ARCHITECTURES[model_type], "pad_token_id": tokenizer.pad_token_id, **overrides}
+    )
+    if "classification" in task:
+        config.num_labels = labels
+    model = getattr(transformers, HEADS[task]).from_config(config)
+    fill(model)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def fill(model: torch.nn.Module, seed: int = 0, scale: float = 0.15) -> None:
+    """Spread the weights: at the usual 0.02 the outputs are so alike that errors hide."""
+    rng = np.random.default_rng(seed)
+    with torch.no_grad():
+        for _, parameter in sorted(model.named_parameters()):
+            noise = scale * rng.standard_normal(tuple(parameter.shape))
+            parameter.add_(torch.from_numpy(noise).to(parameter.dtype))
+
+
+def tokenizer_for(model_type: str) -> transformers.PreTrainedTokenizerFast:
+    """A WordPiece tokenizer with BERT's or RoBERTa's special tokens, and 64 tokens at most."""
+    if model_type in _ROBERTA_LIKE:
+        special = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+        pair = "<s> $A </s> </s> $B </s>"
+    else:
+        special = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+        pair = "[CLS] $A [SEP] $B:1 [SEP]:1"
+    tokens = [*special.values(), *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
+    tokens += [f"[unused{index}]" for index in range(VOCABULARY - len(tokens))]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token=special["unk"]))
+    backend.normalizer = normalizers.BertNormalizer()
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{special['cls']} $A {special['sep']}",
+        pair=pair,
+        special_tokens=[(special[name], vocabulary[special[name]]) for name in ("cls", "sep")],
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=64, **{f"{name}_token": token for name, token in special.items()}
+    )

@@ -1,0 +1,139 @@
+"""Half precision, on graphs written as text and run with ONNX Runtime."""
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+
+from torchless.quantize.half import half, to_half
+
+HEADER = '<ir_version: 10, opset_import: ["": 20, "com.microsoft": 1]>\n'
+
+
+def run(model: ir.Model, **inputs: np.ndarray) -> list[np.ndarray]:
+    session = ort.InferenceSession(
+        ir.serde.serialize_model(model).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, inputs)
+
+
+def test_values() -> None:
+    values = np.array([0, 1, 1e-9, -1e-12, 7e4, -3.4e38, np.inf, -np.inf, 1 + 2**-12], np.float32)
+    tiny = np.float16(2.0**-24)
+    expected = [0, 1, tiny, -tiny, 65504, -65504, np.inf, -np.inf, 1]
+    np.testing.assert_array_equal(half(values), np.array(expected, np.float16))
+    assert np.isnan(half(np.array([np.nan], np.float32)))[0]
+
+
+def test_inputs_and_outputs_stay_float() -> None:
+    model = ir.from_onnx_text(
+        HEADER
+        + """
+        main (float[n, 2] x, int64[n] i) => (float[n, 2] y, int64[n] j)
+        <float[2, 2] w = {1, 2, 3, 4}, float[n, 2] product> {
+            product = MatMul (x, w)
+            y = Relu (product)
+            j = Neg (i)
+        }
+        """
+    )
+    result = to_half(model)
+    assert result.graph.initializers["w"].dtype == ir.DataType.FLOAT16
+    x, i = np.array([[1, -2], [3, 4]], np.float32), np.array([1, 2])
+    for found, wanted in zip(run(result, x=x, i=i), run(model, x=x, i=i), strict=True):
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+    assert [value.dtype for value in model.graph.outputs] == [ir.DataType.FLOAT, ir.DataType.INT64]
+    assert model.graph.initializers["w"].dtype == ir.DataType.FLOAT, "the original is left alone"
+
+
+def test_types_among_attributes() -> None:
+    """Casts, constants of every spelling, and fills without a value of their own."""
+    model = ir.from_onnx_text(
+        HEADER
+        + """
+        main (int64[2] i) => (float[2] y)
+        <float[2] a, float b, float[2] c, float[1] d, float[2] e, int64[1] shape = {2},
+         float[2] ab, float[2] abc, float[2] abcd> {
+            a = Cast <to = 1> (i)
+            b = Constant <value_float = 1.5> ()
+            c = Constant <value_floats = [2.5, 3.5]> ()
+            d = Constant <value = float[1] {4.0}> ()
+            e = ConstantOfShape (shape)
+            ab = Add (a, b)
+            abc = Add (ab, c)
+            abcd = Add (abc, d)
+            y = Add (abcd, e)
+        }
+        """
+    )
+    (found,) = run(to_half(model), i=np.array([1, 2]))
+    np.testing.assert_array_equal(found, np.array([9, 11], np.float32))
+
+
+def test_mask_minimum_stays_finite() -> None:
+    model = ir.from_onnx_text(
+        HEADER
+        + """
+        main (bool[2] keep) => (float[2] y)
+        <float zero = {0.0}, float lowest = {-3.4028235e38}, float[2] bias> {
+            bias = Where (keep, zero, lowest)
+            y = Softmax (bias)
+        }
+        """
+    )
+    (found,) = run(to_half(model), keep=np.array([False, False]))
+    np.testing.assert_array_equal(found, np.array([0.5, 0.5], np.float32))
+
+
+def test_operator_without_float16() -> None:
+    """Range takes no float16: it stays in float32 between casts."""
+    model = ir.from_onnx_text(
+        HEADER
+        + """
+        main (int64 n) => (float[m] y) <float limit, float start = {0.0}, float step = {2.0}, float[m] r> {
+            limit = Cast <to = 1> (n)
+            r = Range (start, limit, step)
+            y = Add (r, step)
+        }
+        """
+    )
+    (found,) = run(to_half(model), n=np.array(7))
+    np.testing.assert_array_equal(found, np.array([2, 4, 6, 8], np.float32))
+
+
+def test_output_that_is_also_used_inside() -> None:
+    model = ir.from_onnx_text(
+        HEADER
+        + """
+        main (float[2] x) => (float[2] y, float[2] z) {
+            y = Relu (x)
+            z = Neg (y)
+        }
+        """
+    )
+    result = to_half(model)
+    assert [value.name for value in result.graph.outputs] == ["y", "z"]
+    y, z = run(result, x=np.array([-1, 2], np.float32))
+    np.testing.assert_array_equal(y, [0, 2])
+    np.testing.assert_array_equal(z, [0, -2])
+
+
+def test_indices_are_counted_in_float() -> None:
+    """A position of 4,001 is not a float16, nor is the bucket that is computed from it."""
+    model = ir.from_onnx_text(
+        HEADER
+        + """
+        main (int64[n] positions) => (int64[n] bucket, float[n] y)
+        <float factor = {0.5}, float[n] f, float[n] scaled> {
+            f = Cast <to = 1> (positions)
+            scaled = Mul (f, factor)
+            bucket = Cast <to = 7> (scaled)
+            y = Mul (scaled, factor)
+        }
+        """
+    )
+    result = to_half(model)
+    bucket, y = run(result, positions=np.array([1, 4001, 8002]))
+    np.testing.assert_array_equal(bucket, [0, 2000, 4001])
+    np.testing.assert_allclose(y, [0.25, 1000.25, 2000.5], rtol=1e-3)
+    assert {value.dtype for value in result.graph.initializers.values()} == {ir.DataType.FLOAT, ir.DataType.FLOAT16}

@@ -1,0 +1,200 @@
+"""Settings: devices, threads, providers and session options, and what cannot be had."""
+
+import builtins
+import os
+from importlib import metadata
+
+import numpy as np
+import pytest
+
+from torchless import DeviceError, MissingDependencyError, OptionError, Session, Settings, cpu_count
+from torchless import session as sessions
+
+from .factories import save_graph
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    path = tmp_path_factory.mktemp("graph") / "double.onnx"
+    return save_graph(path, "(float[n] x) => (float[n] y) { y = Add(x, x) }")
+
+
+@pytest.fixture
+def fresh():
+    """The import of onnxruntime is remembered: forget it before and after."""
+    sessions.onnxruntime.cache_clear()
+    yield
+    sessions.onnxruntime.cache_clear()
+
+
+@pytest.fixture
+def cpu_build(monkeypatch, fresh):
+    ort = sessions.onnxruntime()
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["AzureExecutionProvider", "CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("device", ["gpu", "CUDA", "", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "auto:1", "cuda:1:2"])
+def test_malformed_device(device):
+    with pytest.raises(OptionError, match=r"device must be .* not"):
+        Settings(device=device)
+
+
+@pytest.mark.parametrize("device", [0, None])
+def test_device_that_is_not_a_text(device):
+    with pytest.raises(OptionError, match="device must be"):
+        Settings(device=device)
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cpu", "cpu"), ("cuda", "cuda"), ("cuda:1", "cuda")])
+def test_kind_of_device(device, kind):
+    assert Settings(device=device).kind == kind
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
+def test_malformed_threads(threads):
+    with pytest.raises(OptionError, match="threads must be"):
+        Settings(threads=threads)
+
+
+def test_threads_given_twice():
+    with pytest.raises(OptionError, match="contradict"):
+        Settings(threads=2, session_options={"intra_op_num_threads": 3})
+
+
+def test_cuda_against_cpu_providers():
+    with pytest.raises(OptionError, match="contradicts providers"):
+        Settings(device="cuda", providers=("CPUExecutionProvider",))
+
+
+@pytest.mark.parametrize("providers", ["CPUExecutionProvider", [1], [("CPUExecutionProvider",)], [None], 3])
+def test_malformed_providers(providers):
+    with pytest.raises(OptionError, match="providers"):
+        Settings(providers=providers)
+
+
+def test_unknown_provider_is_named_with_those_there_are(graph):
+    with pytest.raises(DeviceError, match=r"no NoSuchProvider; it has .*CPUExecutionProvider"):
+        Session(graph, Settings(providers=("NoSuchProvider",)))
+
+
+def test_providers_with_options(graph):
+    settings = Settings(providers=(("CPUExecutionProvider", {}),))
+    assert settings.kind == "cpu"
+    assert Session(graph, settings).providers == ["CPUExecutionProvider"]
+
+
+def test_providers_decide_the_kind():
+    assert Settings(providers=("CUDAExecutionProvider", "CPUExecutionProvider")).kind == "cuda"
+
+
+def test_unknown_session_option(graph):
+    with pytest.raises(OptionError, match="session_options has 'inter_threads'"):
+        Session(graph, Settings(session_options={"inter_threads": 1}))
+
+
+@pytest.mark.parametrize("options", [5, "inter_op_num_threads", [("inter_op_num_threads", 1)]])
+def test_session_options_that_are_no_dictionary(options):
+    with pytest.raises(OptionError, match="session_options must be a dictionary"):
+        Settings(session_options=options)
+
+
+def test_session_option_of_the_wrong_type(graph):
+    with pytest.raises(OptionError, match="inter_op_num_threads"):
+        Session(graph, Settings(session_options={"inter_op_num_threads": "many"}))
+
+
+def test_session_options_are_set():
+    settings = Settings(threads=3, session_options={"inter_op_num_threads": 2, "session.intra_op.allow_spinning": 0})
+    options = sessions._session_options(settings)
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 2)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+def test_threads_are_those_of_the_process_by_default(monkeypatch):
+    monkeypatch.setattr(sessions, "cpu_count", lambda: 5)
+    assert sessions._session_options(Settings()).intra_op_num_threads == 5
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:3"])
+def test_cuda_on_the_cpu_build_says_why(cpu_build, graph, device):
+    with pytest.raises(DeviceError, match=rf"{device}.*GPU build.*has Azure.*pip install 'torchless\[gpu\]'"):
+        Session(graph, Settings(device=device))
+
+
+def test_auto_falls_to_the_cpu(cpu_build, graph):
+    settings = Settings(device="auto")
+    assert settings.kind == "cpu"
+    assert Session(graph, settings).providers == ["CPUExecutionProvider"]
+
+
+def test_a_device_that_does_not_start_is_no_silent_fall_back(monkeypatch, fresh, graph):
+    # ONNX Runtime goes on without a provider whose libraries it cannot load.
+    ort = sessions.onnxruntime()
+    real = ort.InferenceSession
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(
+        ort, "InferenceSession", lambda path, options, providers: real(path, options, ["CPUExecutionProvider"])
+    )
+    with pytest.raises(DeviceError, match="CUDAExecutionProvider could not start"):
+        Session(graph, Settings(device="cuda"))
+    assert Session(graph, Settings(device="auto")).run({"x": np.ones(1)})["y"].tolist() == [2.0]
+
+
+def test_cuda_index_is_passed_on(monkeypatch, fresh):
+    ort = sessions.onnxruntime()
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    expected = [("CUDAExecutionProvider", {"device_id": "2"}), "CPUExecutionProvider"]
+    assert sessions._providers(Settings(device="cuda:2")) == expected
+
+
+def test_onnxruntime_missing(monkeypatch, fresh, graph):
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name == "onnxruntime":
+            raise ImportError("No module named 'onnxruntime'")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingDependencyError, match=r"cannot be imported .*pip install 'torchless\[cpu\]'"):
+        Session(graph)
+
+
+def test_onnxruntime_installed_twice(monkeypatch, fresh, graph):
+    monkeypatch.setattr(metadata, "distribution", lambda name: object())
+    with pytest.raises(MissingDependencyError, match="onnxruntime and onnxruntime-gpu are both installed"):
+        Session(graph)
+
+
+@pytest.mark.parametrize(
+    ("files", "affinity", "expected"),
+    [
+        ({}, 6, 6),
+        ({"cpu.max": "max 100000"}, 6, 6),
+        ({"cpu.max": "200000 100000"}, 6, 2),
+        ({"cpu.max": "150000 100000"}, 6, 2),
+        ({"cpu.max": "50000 100000"}, 6, 1),
+        ({"cpu.max": "900000 100000"}, 6, 6),
+        ({"cpu.max": "broken"}, 6, 6),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 6, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 6, 6),
+        ({"cpu/cpu.cfs_quota_us": "300000"}, 6, 6),
+    ],
+)
+def test_cpu_count(monkeypatch, tmp_path, files, affinity, expected):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content + "\n")
+    real = sessions.Path
+    monkeypatch.setattr(sessions, "Path", lambda path: real(str(path).replace("/sys/fs/cgroup", str(tmp_path))))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(affinity)), raising=False)
+    assert cpu_count() == expected
+
+
+def test_cpu_count_without_affinity(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(sessions, "_cgroup_quota", lambda: None)
+    assert cpu_count() == 3
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cpu_count() == 1
