@@ -109,11 +109,13 @@ class Bundle:
 
     @cached_property
     def labels(self) -> list[str]:
-        """The label names by class index.
+        """The label names by class index; as in transformers two, LABEL_0 and LABEL_1, where config.json has none.
 
         Raises:
-            BundleError: ``id2label`` in config.json is missing or malformed.
+            BundleError: ``id2label`` in config.json is malformed.
         """
+        if "id2label" not in self.config:
+            return [f"LABEL_{index}" for index in range(int(self.config.get("num_labels", 2)))]
         try:
             pairs = sorted((int(index), str(label)) for index, label in self.config["id2label"].items())
         except (KeyError, AttributeError, ValueError) as error:
@@ -306,8 +308,10 @@ def _positions(config: Mapping[str, Any]) -> int | None:
     positions = config.get("max_position_embeddings")
     if not isinstance(positions, int) or positions <= 0:
         return None
-    offset = any(name in str(config.get("model_type", "")) for name in _OFFSET_POSITIONS)
-    return positions - (int(config.get("pad_token_id") or 0) + 1 if offset else 0)
+    if not any(name in str(config.get("model_type", "")) for name in _OFFSET_POSITIONS):
+        return positions
+    padding = config.get("pad_token_id")
+    return positions - (1 if padding is None else int(padding)) - 1
 
 
 def _sha256(path: Path) -> str:

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,8 @@ def _run(parsed: argparse.Namespace, rest: list[str]) -> None:
     options, texts = _task_options(name, rest)
     answer = pipeline(name, bundle, batch_size=parsed.batch_size, **options)
     inputs = _inputs([*parsed.inputs, *texts], name)
+    if options.get("is_split_into_words"):
+        inputs = map(_words, inputs)
     if parsed.json:
         for result in answer(inputs):
             print(json.dumps(_plain(result), ensure_ascii=False), flush=True)
@@ -141,26 +144,44 @@ def _run(parsed: argparse.Namespace, rest: list[str]) -> None:
 def _task_options(task: str | None, rest: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The task's own options, and the inputs that stood behind them."""
     parser = argparse.ArgumentParser(prog=f"torchless run {task}", allow_abbrev=False)
-    for flag in _flags(task) if task in PIPELINES else ():
-        parser.add_argument(flag, type=_value, default=argparse.SUPPRESS)
+    for flag, annotation in _flags(task).items() if task in PIPELINES else ():
+        parser.add_argument(flag, type=partial(_value, annotation), default=argparse.SUPPRESS)
     parser.add_argument("inputs", nargs="*")
     options = vars(parser.parse_args(rest))
     return options, options.pop("inputs")
 
 
-def _flags(task: str) -> list[str]:
-    return [f"--{field.name.replace('_', '-')}" for field in fields(PIPELINES[task].options_type)]
+def _flags(task: str) -> dict[str, str]:
+    """The flags of a task's options, and the type that each is declared with."""
+    return {f"--{field.name.replace('_', '-')}": str(field.type) for field in fields(PIPELINES[task].options_type)}
 
 
-def _value(text: str) -> Any:
-    """A number, true, false, none or list where the text is one, otherwise the text."""
+def _value(annotation: str, text: str) -> Any:
+    """The text as its option's type: texts and lists of texts stay texts, all else is a number, flag or none."""
+    if f"'{text}'" in annotation or f'"{text}"' in annotation:  # one of a Literal's texts
+        return text
+    if "str" in annotation:
+        items = _json(text)
+        if isinstance(items, list):
+            return items
+        return text.split(",") if annotation.startswith("Sequence") else text
     if text.lower() in _TRUE:
         return _TRUE[text.lower()]
+    value = _json(text)
+    return value if isinstance(value, (int, float)) else text
+
+
+def _json(text: str) -> Any:
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except ValueError:
-        return text
-    return value if isinstance(value, (int, float, list)) else text
+        return None
+
+
+def _words(item: Any) -> list[str]:
+    """A line as words: a JSON list, or what stands between spaces."""
+    words = _json(item) if isinstance(item, str) else None
+    return words if isinstance(words, list) else str(item).split()
 
 
 def _inputs(arguments: list[str], task: str | None) -> Iterable[Any]:

@@ -65,9 +65,11 @@ def _download(name: str, revision: str | None, dtype: str | Mapping[str, str], d
             ignore: list[str] = []
         else:
             allow, ignore = _patterns(dtype)
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=[*_METADATA, *allow], ignore_patterns=ignore)
-        )
+        allow = [*_METADATA, *allow]
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=allow, ignore_patterns=ignore))
+        if dtype == "auto" and ignore and not any(folder.rglob("*.onnx")):
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=allow))  # only other variants
+        return folder
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise BundleNotFoundError(

@@ -156,7 +156,7 @@ def test_falls_back_to_tracing(tmp_path: Path, classifier: Path, monkeypatch: py
     compare(classifier, bundle, "text-classification")
 
 
-@pytest.mark.parametrize("model_type", ["funnel", "nystromformer"])
+@pytest.mark.parametrize("model_type", [pytest.param("funnel", marks=pytest.mark.slow), "nystromformer"])
 def test_fixed_length_is_refused(tmp_path: Path, model_type: str) -> None:
     """Architectures that torch can only run or trace at one length."""
     from torchless import ExportError

@@ -148,7 +148,7 @@ def test_the_task_is_read_from_the_architecture(folder, architectures, task):
 
 
 @pytest.mark.parametrize(
-    "labels", [None, [], "x", {"a": "b"}, {"1": "b", "2": "c"}, {"0": "a", "2": "c"}, {"0": "a", "00": "b"}]
+    "labels", [[], "x", {"a": "b"}, {"1": "b", "2": "c"}, {"0": "a", "2": "c"}, {"0": "a", "00": "b"}]
 )
 def test_malformed_labels(folder, labels):
     edit_json(folder / "config.json", id2label=labels)

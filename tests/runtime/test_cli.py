@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import torchless
+from torchless import cli
 
 from .factories import edit_json, make_bundle, reference, write_manifest
 
@@ -189,3 +190,25 @@ def test_verify(run, bundle, tmp_path):
 def test_verify_without_references_says_so(run, bundle, tmp_path):
     write_manifest(tmp_path / "bundle", TASK)
     assert run("verify", bundle)[:2] == (0, "files intact; the manifest has no recorded outputs to compare with\n")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "value"),
+    [
+        ("int | None", "3", 3),
+        ("int | None", "none", None),
+        ("bool", "false", False),
+        ("Literal['none', 'simple']", "none", "none"),
+        ("Literal['cls', 'mean'] | None", "none", None),
+        ("str | Sequence[str]", "2024", "2024"),
+        ("str | Sequence[str]", '["a", "b"]', ["a", "b"]),
+        ("Sequence[str]", "O,I-LOC", ["O", "I-LOC"]),
+    ],
+)
+def test_the_value_of_a_task_option(annotation, text, value):
+    assert cli._value(annotation, text) == value
+
+
+@pytest.mark.parametrize("line", ['["New", "York"]', "New York"])
+def test_a_line_of_words(line):
+    assert cli._words(line) == ["New", "York"]

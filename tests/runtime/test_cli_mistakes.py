@@ -26,7 +26,7 @@ MISTAKES = [
     (["run", TASK, "{}", "good", "--dtype", "int3"], "no 'int3' variant"),
     (["run", TASK, "{}", '{"label": 1}'], 'expected {"text"'),
     (["run", "zero-shot-classification", "{}", "good"], "needs candidate_labels"),
-    (["run", "zero-shot-classification", "{}", "good", "--candidate-labels", "5"], "candidate_labels must be"),
+    (["run", "zero-shot-classification", "{}", "good", "--candidate-labels", "[5]"], "candidate_labels must be"),
     (["info", "{}/nowhere"], "no folder"),
     (["verify", "{}"], "no torchless.json to verify against"),
 ]

@@ -159,6 +159,9 @@ def downloads(monkeypatch, tmp_path):
             and not any(fnmatch(file, pattern) for pattern in ignore_patterns)
         ]
         asked.append((name, revision, taken))
+        for file in taken:
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).touch()
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
@@ -181,6 +184,12 @@ def test_only_the_wanted_variant_is_asked_for(downloads, tmp_path, dtype, graphs
     assert downloads[0] == ("org/name", "v1", METADATA)
     name, revision, files = downloads[-1]
     assert (name, revision, sorted(files)) == ("org/name", "v1", sorted([*METADATA, *graphs]))
+
+
+def test_a_repository_of_quantized_graphs_alone(downloads, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "REPOSITORY", ["config.json", "onnx/model_quantized.onnx"])
+    hub.resolve("org/name")
+    assert downloads[-1][2] == ["config.json", "onnx/model_quantized.onnx"]
 
 
 @pytest.mark.parametrize(

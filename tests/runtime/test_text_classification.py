@@ -156,8 +156,7 @@ def test_an_unknown_function(classify):
 
 def test_labels_that_are_missing_from_the_configuration(folder):
     edit_json(folder / "config.json", id2label=None)
-    with pytest.raises(BundleError, match="id2label"):
-        pipeline(TASK, folder)("good")
+    assert pipeline(TASK, folder)("good")[0]["label"] in ("LABEL_0", "LABEL_1")
 
 
 def test_fewer_labels_than_the_graph_has(folder):
