@@ -83,8 +83,12 @@ class Pipeline(ABC, Generic[OptionsT]):
                 f"that of {bundle.folder} has {found}"
             )
 
-    def __call__(self, inputs: Any, **options: Any) -> Any:
+    def __call__(self, *args: Any, **options: Any) -> Any:
         """Answer one input, a list of them, or any iterable; see the class for inputs, options and answers.
+
+        Args:
+            args: the input or inputs, which may also be given as ``inputs=``.
+            options: the task's options, for this call.
 
         Returns:
             One answer; a list of answers, in order; or for another iterable an iterator that reads it as it goes.
@@ -93,6 +97,13 @@ class Pipeline(ABC, Generic[OptionsT]):
             InputError: an input that cannot be processed.
             OptionError: an unknown or malformed option.
         """
+        if "inputs" in options:
+            args = (*args, options.pop("inputs"))
+        if len(args) != 1:
+            raise InputError(f"{self.task} takes one input, a list or an iterable of them, not {len(args)} arguments")
+        return self._call(args[0], options)
+
+    def _call(self, inputs: Any, options: Mapping[str, Any]) -> Any:
         chosen = self._options(options)
         if self._is_single(inputs, chosen):
             return next(self._answer([inputs], chosen))

@@ -58,7 +58,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Fill the masks; see the class."""
-        answers = super().__call__(inputs, **options)
+        answers = self._call(inputs, options)
         return answers[0] if isinstance(inputs, list) and len(inputs) == 1 else answers
 
     def _prepare(self, items: list[Any], options: FillMaskOptions) -> list[Request]:

@@ -96,7 +96,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
             raise InputError("give either question= and context=, or dictionaries of both")
         if isinstance(inputs, list) and len(inputs) == 1:
             inputs = inputs[0]
-        return super().__call__(inputs, **options)
+        return self._call(inputs, options)
 
     def _is_single(self, inputs: Any, options: QuestionAnsweringOptions) -> bool:
         if isinstance(inputs, str):

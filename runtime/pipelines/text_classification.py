@@ -54,7 +54,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Classify; the nesting of the answers is that of transformers' pipeline."""
-        answers = super().__call__(inputs, **options)
+        answers = self._call(inputs, options)
         if "top_k" in options:
             return answers
         if "top_k" in self._given:

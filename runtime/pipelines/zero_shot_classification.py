@@ -81,7 +81,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
         """Classify; see the class."""
         if candidate_labels is not None:
             options["candidate_labels"] = candidate_labels
-        return super().__call__(inputs, **options)
+        return self._call(inputs, options)
 
     def _prepare(self, items: list[Any], options: ZeroShotClassificationOptions) -> list[Request]:
         labels = options.candidate_labels
