@@ -37,6 +37,7 @@ def wordpiece(texts: Iterable[str], vocab_size: int, *, lowercase: bool) -> PreT
     )
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         model_max_length=512,
         pad_token="[PAD]",
         unk_token="[UNK]",

@@ -55,25 +55,23 @@ def question_answering(pipeline: Any) -> Iterator[dict[str, Any]]:
 
 
 def token_classification(pipeline: Any) -> Iterator[dict[str, Any]]:
-    """Every text with every strategy; windows over the long one; lists of words."""
+    """Every text with every strategy; other labels ignored; windows over the long one; lists of words."""
     for strategy in cases.NER_STRATEGIES:
-        for ignore in cases.NER_IGNORE:
-            options = {"aggregation_strategy": strategy, "ignore_labels": ignore}
-            for text in (*cases.TEXTS.values(), *cases.NER_TEXTS.values()):
-                yield {"input": text, "options": options, "answers": pipeline(text, **options)}
-        options = {"aggregation_strategy": strategy, "is_split_into_words": True}
-        for words in cases.NER_WORDS:
-            for delimiter in (" ", "--"):
-                chosen = {**options, "delimiter": delimiter}
-                yield {"input": words, "options": chosen, "answers": pipeline(words, **chosen)[0]}
-        if strategy != "none":
-            for stride in (0, 16, 64):
-                options = {"aggregation_strategy": strategy, "stride": stride}
-                yield {"input": cases.NER_LONG, "options": options, "answers": pipeline(cases.NER_LONG, **options)}
+        chosen = {"aggregation_strategy": strategy}
+        words = {**chosen, "is_split_into_words": True}
+        calls: list[tuple[str, dict[str, Any]]] = [
+            *((name, chosen) for name in (*cases.TEXTS, *cases.NER_TEXTS)),
+            *(("docs", {**chosen, "ignore_labels": labels}) for labels in cases.NER_IGNORE),
+            *(("long", {**chosen, "stride": stride}) for stride in (0, 64) if strategy != "none"),
+            *((f"words {index}", {**words, "delimiter": joint}) for index in range(3) for joint in (" ", "--")),
+        ]
+        for name, options in calls:
+            answers = pipeline(cases.NER_INPUTS[name], **options)
+            yield {"input": name, "options": options, "answers": answers[0] if name.startswith("words") else answers}
 
 
 def compact(content: dict[str, Any]) -> str:
-    """JSON with one case on a line; scores to 7 digits."""
+    """JSON with one case on a line; scores to 6 digits."""
     rows = [json.dumps(rounded(case), ensure_ascii=False) for case in content.pop("cases")]
     head = json.dumps(content, indent=1)[:-2]
     return f'{head},\n "cases": [\n' + ",\n".join(rows) + "\n]}\n"
@@ -87,7 +85,7 @@ def rounded(value: Any) -> Any:
         return [rounded(part) for part in value]
     if hasattr(value, "item"):
         value = value.item()
-    return float(f"{value:.7g}") if isinstance(value, float) else value
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

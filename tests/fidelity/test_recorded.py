@@ -37,7 +37,7 @@ def test_question_answering(noise: int | None, exported: Exported) -> None:
 def test_token_classification(noise: int | None, exported: Exported) -> None:
     ner = pipeline("token-classification", exported("ner", noise))
     for case in recorded("token-classification")[noise]:
-        assert_same(ner(case["input"], **case["options"]), case["answers"], case)
+        assert_same(ner(cases.NER_INPUTS[case["input"]], **case["options"]), case["answers"], case)
 
 
 @pytest.mark.parametrize("strategy", cases.NER_STRATEGIES)

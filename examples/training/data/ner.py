@@ -108,11 +108,19 @@ class Example(NamedTuple):
     spans: list[Span]
 
 
+def _vary(rng: Random, template: str, bank: dict[str, Source]) -> str:
+    """Replace words around the slots, or all of them, so that names count and not only where they stand."""
+    rate = rng.choice([0.0, 0.2, 0.2, 0.5, 1.0])
+    kept = [word if "{" in word or rng.random() >= rate else "{noun}" for word in template.split(" ")]
+    return " ".join(kept)
+
+
 def _example(rng: Random, bank: dict[str, Source], templates: list[str], noise: bool) -> Example:
     text = ""
     spans: list[Span] = []
     for _ in range(rng.choice([1, 1, 2, 3])):
-        body, found = expand(rng, rng.choice(templates), bank)
+        template = rng.choice(templates)
+        body, found = expand(rng, _vary(rng, template, bank) if noise else template, bank)
         if body[0].islower() and noise and rng.random() < 0.8:
             body = body[0].upper() + body[1:]
         spans += [Span(s.slot, s.start + len(text), s.end + len(text)) for s in found if s.slot in TYPES]

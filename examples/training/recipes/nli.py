@@ -16,7 +16,7 @@ from ..init import cooccurrence, mimetic
 from ..loop import Features, train
 from ..vocab import wordpiece
 
-STEPS = 1500
+STEPS = 1600
 HELD_OUT = 1000
 
 
@@ -56,7 +56,7 @@ def build() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
         pairs = nli.make_pairs(rng, count // 2) + nli.make_topics(rng, count - count // 2)
         return features(tokenizer, pairs)
 
-    train(model, make_features, steps=STEPS, learning_rate=5e-4)
+    train(model, make_features, steps=STEPS)
     return model, tokenizer
 
 
