@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from tokenizers import Tokenizer, models
 
 from torchless import Bundle, Settings
 from torchless.export import export
+from torchless.session import Array
 
 from .measure import interleaved, write
 
@@ -49,22 +52,22 @@ def main() -> None:
     print(write("encoders", rows, model="BERT-base, 110M parameters, random weights", unit="ms", threads=THREADS))
 
 
-def _checkpoint(folder: Path) -> transformers.BertForSequenceClassification:
+def _checkpoint(folder: Path) -> Any:
     torch.manual_seed(0)
-    config = transformers.BertConfig(attn_implementation="sdpa")
-    model = transformers.BertForSequenceClassification(config).eval()
-    model.save_pretrained(folder)
+    model: Any = transformers.AutoModelForSequenceClassification.from_config(
+        transformers.BertConfig(), attn_implementation="sdpa"
+    )
+    model.eval().save_pretrained(folder)
     words = {token: index for index, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])}
     backend = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", model_max_length=512
-    ).save_pretrained(folder)
+    tokenizer: Any = transformers.PreTrainedTokenizerFast
+    tokenizer(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", model_max_length=512).save_pretrained(
+        folder
+    )
     return model
 
 
-def _calls(
-    model: transformers.BertForSequenceClassification, bundles: dict[str, Bundle], batch: int, length: int
-) -> dict[str, Callable[[], np.ndarray]]:
+def _calls(model: Any, bundles: dict[str, Bundle], batch: int, length: int) -> dict[str, Callable[[], Array]]:
     rng = np.random.default_rng(0)
     feeds = {
         "input_ids": rng.integers(1000, 30000, (batch, length)),
@@ -73,13 +76,16 @@ def _calls(
     }
     tensors = {name: torch.from_numpy(value) for name, value in feeds.items()}
 
-    def peer() -> np.ndarray:
-        with torch.inference_mode():
-            return model(**tensors).logits.numpy()
+    def ours(bundle: Bundle) -> Array:
+        return bundle.session("model").run(feeds)["logits"]
 
-    calls: dict[str, Callable[[], np.ndarray]] = {
-        f"torchless {name}": lambda bundle=bundle: bundle.session("model").run(feeds)["logits"]
-        for name, bundle in bundles.items()
+    def peer() -> Array:
+        with torch.inference_mode():
+            logits: Array = model(**tensors).logits.numpy()
+            return logits
+
+    calls: dict[str, Callable[[], Array]] = {
+        f"torchless {name}": partial(ours, bundle) for name, bundle in bundles.items()
     }
     calls["torch"] = peer
     expected = peer()

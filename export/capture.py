@@ -22,10 +22,11 @@ _BATCH, _LENGTH = 3, 11
 TRACED = "traced"
 
 
-def implementations(model: PreTrainedModel) -> tuple[str, ...]:
-    """The attention implementations to try, best first."""
+def implementations(model: PreTrainedModel, wanted: str) -> tuple[str, ...]:
+    """The attention implementations to try, best first; ``wanted`` is "fused" or "traced"."""
     traced = ("eager", "sdpa") if model._supports_sdpa else ("eager",)
-    return (attention.IMPLEMENTATION, *traced) if attention.supported(model) else traced
+    fused = wanted == "fused" and attention.supported(model)
+    return (attention.IMPLEMENTATION, *traced) if fused else traced
 
 
 def capture(checkpoint: Checkpoint, implementation: str, opset: int) -> ir.Model:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torchless.errors import MissingDependencyError, OptionError
+from torchless.errors import MissingDependencyError
 
 from . import bundle
+from .options import DEFAULT_OPSET, Options
 from .progress import Report, default_report, timed
 from .recipes import recipe_for
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
 
-DTYPES = ("fp32", "fp16")
-OPSETS = range(18, 24)
-DEFAULT_OPSET = 20
 _REQUIRED = ("torch", "transformers", "optimum", "onnx", "onnx_ir", "onnxscript", "onnxruntime")
 
 
@@ -29,6 +26,7 @@ def export(
     *,
     task: str | None = None,
     dtype: str | Sequence[str] = "fp32",
+    attention: str = "fused",
     device: str = "cpu",
     opset: int = DEFAULT_OPSET,
     revision: str | None = None,
@@ -49,6 +47,8 @@ def export(
         output: the folder to write; it must not exist, or be empty.
         task: the task to export for; the one that the checkpoint was made for where None.
         dtype: the graph variants to write: "fp32", "fp16", or both.
+        attention: "fused" writes ONNX Runtime's MultiHeadAttention where the model allows it; "traced" keeps to the
+            operators of the ONNX standard, for other runtimes and execution providers.
         device: where the checkpoint is run, traced and verified: "cpu", "cuda" or "cuda:N".
         opset: version of the ONNX operators, from 18 to 23.
         revision: branch, tag or commit of a model on the hub.
@@ -63,54 +63,37 @@ def export(
         ExportError: the checkpoint cannot be found, read or exported, or the output cannot be written.
         VerificationError: no graph could be made that agrees with the checkpoint.
         TaskError: an unknown task, or none given and none to be inferred.
-        OptionError: a wrong dtype, device, opset or revision.
+        OptionError: a wrong dtype, attention, device, opset or revision.
         DeviceError: the device is not there.
         MissingDependencyError: torch or another package of the "export" extra is not installed.
     """
-    dtypes = _dtypes(dtype)
-    _check_options(device, opset)
+    options = Options.checked(dtype, attention, device, opset)
     if task is not None:
         recipe_for(task)
     target = Path(output).expanduser().absolute()
     bundle.check_output(target, overwrite)
     _check_installed()
-    return _run(checkpoint, target, task, dtypes, device, opset, revision, progress or default_report())
+    return _run(checkpoint, target, task, options, revision, progress or default_report())
 
 
 def _run(
     source: str | Path,
     target: Path,
     task: str | None,
-    dtypes: tuple[str, ...],
-    device: str,
-    opset: int,
+    options: Options,
     revision: str | None,
     report: Report,
 ) -> Path:
     from . import checkpoint, hub, writer
     from .quiet import quiet
 
-    writer.check_device(device)
+    writer.check_device(options.device)
     with bundle.atomic_folder(target) as folder, quiet():
         with timed(report, "load"):
             files = hub.checkpoint_folder(source, revision)
-            loaded: Checkpoint = checkpoint.load(files, task, device)
-        writer.write(folder, loaded, writer.Origin(files, str(source), revision), dtypes, device, opset, report)
+            loaded: Checkpoint = checkpoint.load(files, task, options.device)
+        writer.write(folder, loaded, writer.Origin(files, str(source), revision), options, report)
     return target
-
-
-def _dtypes(dtype: str | Sequence[str]) -> tuple[str, ...]:
-    chosen = (dtype,) if isinstance(dtype, str) else tuple(dtype)
-    if not chosen or any(name not in DTYPES for name in chosen):
-        raise OptionError(f"dtype={dtype!r}: expected one or more of {', '.join(DTYPES)}")
-    return tuple(name for name in DTYPES if name in chosen)
-
-
-def _check_options(device: str, opset: int) -> None:
-    if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise OptionError(f"device={device!r}: expected 'cpu', 'cuda' or 'cuda:N'")
-    if isinstance(opset, bool) or opset not in OPSETS:
-        raise OptionError(f"opset={opset!r}: expected a whole number from {OPSETS[0]} to {OPSETS[-1]}")
 
 
 def _check_installed() -> None:

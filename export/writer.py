@@ -19,6 +19,7 @@ from torchless.quantize import to_half
 from . import capture, encoder, graph, limits, tokenizer, verify
 from .bundle import file_spec
 from .checkpoint import Checkpoint
+from .options import Options
 from .progress import Report, timed
 
 ROLE = "model"
@@ -46,9 +47,7 @@ def write(
     folder: Path,
     checkpoint: Checkpoint,
     origin: Origin,
-    dtypes: tuple[str, ...],
-    device: str,
-    opset: int,
+    options: Options,
     report: Report,
 ) -> None:
     """Write the whole bundle into an empty folder.
@@ -62,16 +61,16 @@ def write(
         tokenizer.freeze(checkpoint.tokenizer, folder, names)
         _write_config(checkpoint, folder / "config.json")
     longest = limits.max_length(checkpoint.model, checkpoint.tokenizer)
-    graphs, attention = _write_graphs(folder, checkpoint, longest, dtypes, device, opset, report)
+    graphs, attention = _write_graphs(folder, checkpoint, longest, options, report)
     with timed(report, "write"):
         content = Manifest(
             task=checkpoint.recipe.task,
             model_type=checkpoint.config.model_type,
             graphs={ROLE: graphs},
-            dtype={"cpu": dtypes[0], "cuda": dtypes[-1]},
+            dtype={"cpu": options.dtypes[0], "cuda": options.dtypes[-1]},
             max_length=longest,
             references=(verify.reference(checkpoint, ROLE, longest),),
-            provenance=_provenance(checkpoint, origin, attention, opset),
+            provenance=_provenance(checkpoint, origin, attention, options.opset),
         )
         (folder / manifest.FILE_NAME).write_text(content.to_json(), encoding="utf-8")
 
@@ -80,9 +79,7 @@ def _write_graphs(
     folder: Path,
     checkpoint: Checkpoint,
     longest: int | None,
-    dtypes: tuple[str, ...],
-    device: str,
-    opset: int,
+    options: Options,
     report: Report,
 ) -> tuple[dict[str, GraphSpec], str]:
     """Write and verify each variant; returns them by dtype, and how attention was captured."""
@@ -90,37 +87,36 @@ def _write_graphs(
     onnx.mkdir()
     full = onnx / "model.onnx"
     expected = verify.cases(checkpoint, longest)
-    model, files = _capture(full, checkpoint, expected, device, opset, report)
+    model, files = _capture(full, checkpoint, expected, options, report)
     written = {"fp32": files}
-    if "fp16" in dtypes:
+    if "fp16" in options.dtypes:
         half = onnx / "model_fp16.onnx"
         with timed(report, "convert to fp16"):
             written["fp16"] = graph.save(to_half(model), half)
         with timed(report, "verify fp16"):
-            verify.verify(half, "fp16", checkpoint.recipe.outputs, expected, device)
-    if "fp32" not in dtypes:
+            verify.verify(half, "fp16", checkpoint.recipe.outputs, expected, options.device)
+    if "fp32" not in options.dtypes:
         for path in written.pop("fp32"):
             path.unlink()
-    return {dtype: _graph_spec(folder, model, written[dtype]) for dtype in dtypes}, capture.attention_of(model)
+    return {dtype: _graph_spec(folder, model, written[dtype]) for dtype in options.dtypes}, capture.attention_of(model)
 
 
 def _capture(
     path: Path,
     checkpoint: Checkpoint,
     expected: list[verify.Case],
-    device: str,
-    opset: int,
+    options: Options,
     report: Report,
 ) -> tuple[ir.Model, tuple[Path, ...]]:
     """The graph of the first attention implementation whose export agrees with the checkpoint, and its files."""
     failures = []
-    for implementation in capture.implementations(checkpoint.model):
+    for implementation in capture.implementations(checkpoint.model, options.attention):
         try:
             with timed(report, f"capture ({implementation} attention)"):
-                model = capture.capture(checkpoint, implementation, opset)
+                model = capture.capture(checkpoint, implementation, options.opset)
                 files = graph.save(model, path)
             with timed(report, "verify"):
-                verify.verify(path, "fp32", checkpoint.recipe.outputs, expected, device)
+                verify.verify(path, "fp32", checkpoint.recipe.outputs, expected, options.device)
         except ExportError as error:
             failures.append((implementation, error))
             continue

@@ -63,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("output", type=Path, help="folder to make")
     export.add_argument("--task", help="what the checkpoint is for; read from its config.json by default")
     export.add_argument("--dtype", nargs="+", default=["fp32"], help="fp32, fp16 (default: fp32)")
+    export.add_argument(
+        "--attention",
+        default="fused",
+        help="fused: ONNX Runtime's operator where the model allows it; traced: the ONNX standard's (default: fused)",
+    )
     export.add_argument("--device", default="cpu", help="where torch traces and checks: cpu, cuda (default: cpu)")
     export.add_argument("--opset", type=int, help="ONNX operator set")
     export.add_argument("--revision", help="branch, tag or commit of a model id")
@@ -116,6 +121,7 @@ def _export(parsed: argparse.Namespace, rest: list[str]) -> None:
         parsed.output,
         task=parsed.task,
         dtype=parsed.dtype,
+        attention=parsed.attention,
         device=parsed.device,
         **({} if parsed.opset is None else {"opset": parsed.opset}),
         revision=parsed.revision,

@@ -27,6 +27,7 @@ def copy(tmp_path: Path, classifier: Path) -> Path:
         ({"dtype": "fp64"}, "fp32, fp16"),
         ({"dtype": ()}, "one or more"),
         ({"dtype": ("fp32", "int8")}, "one or more"),
+        ({"attention": "flash"}, "fused, traced"),
         ({"opset": 12}, "from 18 to 23"),
         ({"opset": 99}, "from 18 to 23"),
         ({"opset": True}, "from 18 to 23"),

@@ -164,7 +164,7 @@ def test_failure_leaves_nothing(tmp_path: Path, classifier: Path, monkeypatch: p
         raise VerificationError("differs")
 
     monkeypatch.setattr(verify, "verify", fail)
-    monkeypatch.setattr(capture, "implementations", lambda model: ("eager",))
+    monkeypatch.setattr(capture, "implementations", lambda model, wanted: ("eager",))
     with pytest.raises(VerificationError, match="with eager attention: differs"):
         export(classifier, tmp_path / "new" / "folders" / "bundle")
     assert list(tmp_path.iterdir()) == []
