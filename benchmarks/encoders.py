@@ -54,7 +54,8 @@ def main() -> None:
 
 def _checkpoint(folder: Path) -> Any:
     torch.manual_seed(0)
-    model: Any = transformers.AutoModelForSequenceClassification.from_config(
+    auto: Any = transformers.AutoModelForSequenceClassification
+    model: Any = auto.from_config(
         transformers.BertConfig(), attn_implementation="sdpa"
     )
     model.eval().save_pretrained(folder)

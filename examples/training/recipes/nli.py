@@ -16,7 +16,7 @@ from ..init import cooccurrence, mimetic
 from ..loop import Features, train
 from ..vocab import wordpiece
 
-STEPS = 1600
+STEPS = 3000
 HELD_OUT = 1000
 
 
