@@ -52,7 +52,7 @@ NER_LONG = " ".join(
         ("John O'Brien", "Guinness Ltd.", "Dublin", "Los Angeles"),
         ("Kenji Watanabe", "Toyota Motor Corporation", "Nagoya", "Johannesburg"),
     ]
-    * 12
+    * 4
 )
 NER_WORDS = [
     ["Anna", "Schmidt", "lives", "in", "New", "York", "City", "."],

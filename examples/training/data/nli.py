@@ -180,7 +180,9 @@ def _statement(rng: Random, split: Split) -> Example:
     label = rng.randrange(3)
     first = rng.randrange(len(premises))
     allowed = [i for i in range(len(groups[label])) if _is_held_out(first, i) == (split == "test")]
-    second = rng.choice(allowed or range(len(groups[label])))
+    if not allowed:
+        return _statement(rng, split)
+    second = rng.choice(allowed)
     return Example(phrase(rng, premises[first], fixed), phrase(rng, groups[label][second], fixed), label)
 
 

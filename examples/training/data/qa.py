@@ -9,7 +9,7 @@ from .names import Names, Split, made_name, names
 from .relations import RELATIONS, Relation
 from .world import COUNTRIES, OTHER_COUNTRIES
 
-UNANSWERABLE = 0.15
+UNANSWERABLE = 0.18
 
 
 class Example(NamedTuple):
@@ -53,6 +53,7 @@ NUMBERS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten
 VERBS = WORDS["verbs"]
 OPENERS = WORDS["openers"]
 FILLERS = WORDS["fillers"]
+TAILS = [" in {city}", " with {person}", " since {year}", " last year", " near the {noun}"]
 
 
 def bank_of(pool: Names) -> dict[str, Source]:
@@ -183,7 +184,10 @@ def _facts(rng: Random, bank: dict[str, Source], kind: str, count: int) -> list[
     facts = []
     for relation in chosen:
         value = _value(rng, bank, relation.value)
-        facts.append(Fact(relation, subject, value, _fill(rng.choice(relation.statements), value)))
+        statement = _fill(rng.choice(relation.statements), value)
+        if rng.random() < 0.12 and relation.value not in ("city", "year", "date"):
+            statement = statement.removesuffix(".") + phrase(rng, rng.choice(TAILS), bank) + "."
+        facts.append(Fact(relation, subject, value, statement))
     return facts
 
 
@@ -201,7 +205,7 @@ def _join(rng: Random, facts: list[Fact]) -> list[tuple[str, list[Fact]]]:
         begins = text.startswith(("{s} ", "I "))
         predicate = text.removeprefix("{s} ").removeprefix("I ")
         last, said = joined[-1] if joined else ("", [])
-        joinable = begins and last.startswith(("{s} ", "I ")) and len(said) < 3
+        joinable = begins and last.startswith(("{s} ", "I ", "My name ")) and len(said) < 3
         if joinable and rng.random() < 0.35:
             link = " and " if kind != "me" else " and I "
             joined[-1] = (last[:-1] + link + predicate, [*said, fact])
@@ -214,7 +218,7 @@ def _join(rng: Random, facts: list[Fact]) -> list[tuple[str, list[Fact]]]:
 
 def _context(rng: Random, bank: dict[str, Source], sentences: int) -> tuple[str, list[tuple[Fact, int, int]]]:
     """A text, and for each of its facts where the subject (-1 for a pronoun) and the value start."""
-    kinds = ["person"] * 4 + ["company"] * 2 + ["city", "country", "event", "thing", "noun", "noun", "me"]
+    kinds = ["person"] * 4 + ["company"] * 2 + ["city", "country", "event", "thing", "noun", "noun", "me", "me"]
     groups: list[list[tuple[str, list[Fact]]]] = []
     kind = rng.choice(kinds)
     used_me = False
@@ -250,17 +254,22 @@ def _example(rng: Random, bank: dict[str, Source], longest: int) -> Example:
     if rng.random() < 0.1:
         context = context.rstrip(".")
     fact, subject_start, value_start = rng.choice(found)
+    own_name = next((f.value for f, _, _ in found if f.relation.subject == "me" and f.relation.value == "person"), "")
+    if fact.relation.subject == "me" and fact.relation.value != "person" and own_name and rng.random() < 0.5:
+        relation = next(r for r in RELATIONS if r.subject == "person" and r.value == fact.relation.value)
+        fact, subject_start = Fact(relation, own_name, fact.value, ""), -1
     question = rng.choice([q for q in fact.relation.questions if subject_start >= 0 or "{v}" not in q])
     slots = {"s": [fact.subject], "v": [fact.value]}
     start, answer = (subject_start, fact.subject) if "{v}" in question else (value_start, fact.value)
     if rng.random() < UNANSWERABLE:
         asked = {(f.subject, f.relation.questions[0]) for f, _, _ in found}
-        others = [r for r in RELATIONS if r.subject == fact.relation.subject]
-        relation = rng.choice(others)
+        relation = rng.choice([r for r in RELATIONS if r.subject == fact.relation.subject])
         subject = fact.subject if rng.random() < 0.6 else _value(rng, bank, relation.subject)
-        question = rng.choice([q for q in relation.questions if "{v}" not in q])
         if (subject, relation.questions[0]) not in asked:
+            question = rng.choice([q for q in relation.questions if "{v}" not in q])
             slots, start, answer = {"s": [subject]}, 0, ""
+    if fact.relation.subject == "person" and "{v}" not in question and rng.random() < 0.3:
+        slots["s"] = [slots["s"][0].split()[0]]
     question = sentence(phrase(rng, _fill(question, fact.value), slots))
     if rng.random() < 0.15:
         question = question.replace("?", " ?")

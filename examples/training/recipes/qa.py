@@ -18,7 +18,7 @@ from ..loop import Features, train
 from ..vocab import wordpiece
 
 LONGEST_ANSWER = 24
-STEPS = 5000
+STEPS = 4000
 HELD_OUT = 2000
 
 
