@@ -13,15 +13,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+PAUSE_S = 0.3
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("torchless", "numpy", "onnxruntime", "tokenizers", "torch", "transformers")
 
 
 def interleaved(calls: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 2) -> dict[str, float]:
-    """Median seconds of each call, the calls taking turns so that all meet the same state of the machine."""
+    """Median seconds of each call, the calls taking turns so that all meet the same state of the machine.
+
+    Between calls there is a pause: worker threads go on spinning for a while after a call, and would take the next
+    one's processors.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(warmup + repeats):
         for name, call in calls.items():
+            time.sleep(PAUSE_S)
             start = time.perf_counter()
             call()
             if repeat >= warmup:

@@ -20,7 +20,7 @@ def main() -> None:
     _show_environment()
     start = time.perf_counter()
     torchless = importlib.import_module("torchless")
-    print(f"import torchless: {1000 * (time.perf_counter() - start):.0f} ms\n")
+    print(f"import torchless, with numpy and tokenizers: {1000 * (time.perf_counter() - start):.0f} ms\n")
     for sample in SAMPLES:
         start = time.perf_counter()
         answer = torchless.pipeline(sample.task, bundles / sample.checkpoint, **sample.options)
@@ -40,7 +40,7 @@ def _show_environment() -> None:
 
 
 def _show(sample: Sample, answers: list[Any], seconds: float) -> None:
-    numbers = ", ".join(f"{name} {value}" for name, value in metrics(sample.checkpoint).items())
+    numbers = ", ".join(f"{name} {value:.2f}" for name, value in metrics(sample.checkpoint).items() if value <= 1)
     print(f"{sample.task} with {sample.checkpoint} (held out: {numbers}); loaded and answered in {seconds:.2f} s")
     for item, answer in zip(sample.inputs, answers, strict=True):
         print(f"  {_line(item)}")

@@ -38,7 +38,8 @@ SAMPLES = (
         "nli",
         (
             {"text": "A man is playing a guitar on the stage.", "text_pair": "A person is playing an instrument."},
-            {"text": "The company is based in New York City.", "text_pair": "The company is based in London."},
+            {"text": "A man is playing a guitar on the stage.", "text_pair": "Nobody is playing an instrument."},
+            {"text": "A man is playing a guitar on the stage.", "text_pair": "The man is famous."},
         ),
     ),
     Sample(
@@ -51,7 +52,11 @@ SAMPLES = (
         "question-answering",
         "qa",
         (
-            {"question": "Where does Anna live?", "context": "My name is Anna Schmidt and I live in Berlin."},
+            {"question": "Where do I live?", "context": "My name is Wolfgang and I live in Berlin."},
+            {
+                "question": "Who wrote the report?",
+                "context": "The report was written by Maria Lopez in 2019 and reviewed by Tom.",
+            },
             {
                 "question": "What is the name of the repository?",
                 "context": "The name of the repository is huggingface/transformers.",

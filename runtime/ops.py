@@ -44,6 +44,8 @@ def top_k(scores: Floats, k: int) -> NDArray[np.intp]:
         scores: (n,)
         k: how many; all of them where ``k >= n``.
     """
+    if k == 1 and scores.size:
+        return np.array([scores.argmax()])
     if k >= scores.size:
         return np.argsort(-scores, kind="stable")
     # Every value equal to the k-th largest is a candidate, so that ties are settled by position.

@@ -42,9 +42,9 @@ CARDS = {
     "qa": Card(
         "question-answering",
         "Finds the answer to an English question in a text, or tells (with an empty answer) that the text has none.",
-        "Texts of 1 to 12 facts about people, companies, places, events and things, made from hand-"
-        "written templates, Faker's names (MIT) and invented names; 15 % of the questions have no answer "
-        "in the text.",
+        "Texts of 1 to 10 facts about people, companies, places, events and things (1 to 12 in the evaluation), "
+        "made from hand-written templates, Faker's names (MIT) and invented names; some 15 % of the questions have no "
+        "answer in the text.",
         "Names of people, places and companies that training never uses.",
         "Questions must be worded much as the fact is; it is no reader of newspapers.",
     ),

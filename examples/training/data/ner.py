@@ -3,8 +3,6 @@
 from random import Random
 from typing import NamedTuple
 
-from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-untyped]
-
 from .grammar import Source, Span, expand
 from .lists import WORDS, lines
 from .names import Names, Split, made_name, names
@@ -30,7 +28,6 @@ VERBS = WORDS["verbs_ner"]
 
 def bank_of(pool: Names) -> dict[str, Source]:
     """The values of the entity slots, in capitals, and of the ordinary words."""
-    opinion_words = [word for word in SentimentIntensityAnalyzer().lexicon if word.isalpha() and len(word) > 3]
 
     def word(rng: Random) -> str:
         return rng.choice(pool.words).title()
@@ -82,12 +79,7 @@ def bank_of(pool: Names) -> dict[str, Source]:
         return rng.choice(EVENTS) if kind < 0.7 else made(rng, MADE_EVENT)
 
     def noun(rng: Random) -> str:
-        kind = rng.random()
-        if kind < 0.4:
-            return rng.choice(NOUNS + THINGS + FOODS)
-        if kind < 0.65:
-            return rng.choice(pool.words)
-        return rng.choice(opinion_words) if kind < 0.9 else made_name(rng).lower()
+        return rng.choice(NOUNS + THINGS + FOODS) if rng.random() < 0.5 else rng.choice(pool.words)
 
     return {
         "PER": person,
@@ -96,8 +88,8 @@ def bank_of(pool: Names) -> dict[str, Source]:
         "MISC": miscellany,
         "noun": noun,
         "sentence_noun": lambda rng: noun(rng).capitalize(),
-        "adj": lambda rng: rng.choice(ADJECTIVES) if rng.random() < 0.5 else noun(rng),
-        "verb": lambda rng: rng.choice(VERBS) if rng.random() < 0.5 else noun(rng),
+        "adj": lambda rng: rng.choice(ADJECTIVES) if rng.random() < 0.5 else rng.choice(pool.words),
+        "verb": lambda rng: rng.choice(VERBS) if rng.random() < 0.5 else rng.choice(pool.words),
         "job": JOBS,
         "title": TITLES,
         "day": [*DAYS, "June 3", "14 March 2012"],

@@ -16,7 +16,7 @@ from ..init import mimetic
 from ..loop import Features, train
 from ..vocab import wordpiece
 
-STEPS = 4000
+STEPS = 3000
 HELD_OUT = 2000
 
 
