@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0; 2 for a mistake of the user, told in one line; 130 when interrupted.
     """
     warnings.showwarning = _show_warning
-    parser = _parser()
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = _parser(helping=not {"-h", "--help"}.isdisjoint(words))
     parsed, rest = parser.parse_known_args(arguments)
     if rest and parsed.command != "run":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _OK
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(helping: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="torchless", description="Run Hugging Face task checkpoints without torch.")
     parser.add_argument("--version", action="version", version=f"torchless {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -79,8 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         help="answer inputs",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="options of the tasks, such as --top-k 3 or --aggregation-strategy simple:\n"
-        + "\n".join(f"  {task}:\n    {' '.join(_flags(task))}" for task in PIPELINES),
+        epilog=_task_flags() if helping else None,
     )
     run.add_argument("task", help=f"one of {', '.join((*PIPELINES, *tasks.ALIASES))}, or auto")
     run.add_argument("bundle", help="folder of a bundle, or a model id on the hub")
@@ -150,11 +150,16 @@ def _run(parsed: argparse.Namespace, rest: list[str]) -> None:
 def _task_options(task: str | None, rest: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The task's own options, and the inputs that stood behind them."""
     parser = argparse.ArgumentParser(prog=f"torchless run {task}", allow_abbrev=False)
-    for flag, annotation in _flags(task).items() if task in PIPELINES else ():
+    for flag, annotation in _flags(task).items() if task is not None and task in PIPELINES else ():
         parser.add_argument(flag, type=partial(_value, annotation), default=argparse.SUPPRESS)
     parser.add_argument("inputs", nargs="*")
     options = vars(parser.parse_args(rest))
     return options, options.pop("inputs")
+
+
+def _task_flags() -> str:
+    listed = "\n".join(f"  {task}:\n    {' '.join(_flags(task))}" for task in PIPELINES)
+    return f"options of the tasks, such as --top-k 3 or --aggregation-strategy simple:\n{listed}"
 
 
 def _flags(task: str) -> dict[str, str]:

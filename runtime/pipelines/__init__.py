@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .. import tasks
 from ..bundle import Bundle
 from ..errors import OptionError, TaskError
 from ..session import Provider
 from .base import Pipeline
-from .feature_extraction import FeatureExtractionPipeline
-from .fill_mask import FillMaskPipeline
-from .question_answering import QuestionAnsweringPipeline
-from .text_classification import TextClassificationPipeline
-from .token_classification import TokenClassificationPipeline
-from .zero_shot_classification import ZeroShotClassificationPipeline
+
+if TYPE_CHECKING:
+    from .feature_extraction import FeatureExtractionPipeline
+    from .fill_mask import FillMaskPipeline
+    from .question_answering import QuestionAnsweringPipeline
+    from .text_classification import TextClassificationPipeline
+    from .token_classification import TokenClassificationPipeline
+    from .zero_shot_classification import ZeroShotClassificationPipeline
 
 __all__ = [
     "PIPELINES",
@@ -30,17 +33,40 @@ __all__ = [
     "pipeline",
 ]
 
-PIPELINES: dict[str, type[Pipeline[Any]]] = {
-    kind.task: kind
-    for kind in (
-        FeatureExtractionPipeline,
-        FillMaskPipeline,
-        QuestionAnsweringPipeline,
-        TextClassificationPipeline,
-        TokenClassificationPipeline,
-        ZeroShotClassificationPipeline,
-    )
+# The module is called as the task; it is imported when the task is first asked for, which keeps starting up fast.
+_CLASSES = {
+    "feature-extraction": "FeatureExtractionPipeline",
+    "fill-mask": "FillMaskPipeline",
+    "question-answering": "QuestionAnsweringPipeline",
+    "text-classification": "TextClassificationPipeline",
+    "token-classification": "TokenClassificationPipeline",
+    "zero-shot-classification": "ZeroShotClassificationPipeline",
 }
+
+
+class _Pipelines(Mapping[str, type[Pipeline[Any]]]):
+    """Task to pipeline class."""
+
+    def __getitem__(self, task: str) -> type[Pipeline[Any]]:
+        name = _CLASSES[task]
+        found: type[Pipeline[Any]] = getattr(import_module(f".{task.replace('-', '_')}", __name__), name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CLASSES)
+
+    def __len__(self) -> int:
+        return len(_CLASSES)
+
+
+PIPELINES = _Pipelines()
+
+
+def __getattr__(name: str) -> type[Pipeline[Any]]:
+    for task, kind in _CLASSES.items():
+        if kind == name:
+            return PIPELINES[task]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def pipeline(
