@@ -49,6 +49,7 @@ train: .venv/ready
 # The user's side: nothing but the runtime.
 .venv-run/ready: pyproject.toml constraints.txt $(shell find runtime export quantize -name '*.py')
 	$(PYTHON) -m venv .venv-run
+	rm -rf build/lib
 	.venv-run/bin/python $(PIP_INSTALL) --force-reinstall --no-deps .
 	.venv-run/bin/python $(PIP_INSTALL) '.[cpu]'
 	touch $@
@@ -60,4 +61,4 @@ train: .venv/ready
 	touch $@
 
 clean:
-	rm -rf build .venv .venv-run .venv-reference
+	rm -rf build dist *.egg-info .venv .venv-run .venv-reference .pytest_cache .mypy_cache .ruff_cache

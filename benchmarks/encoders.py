@@ -55,9 +55,7 @@ def main() -> None:
 def _checkpoint(folder: Path) -> Any:
     torch.manual_seed(0)
     auto: Any = transformers.AutoModelForSequenceClassification
-    model: Any = auto.from_config(
-        transformers.BertConfig(), attn_implementation="sdpa"
-    )
+    model: Any = auto.from_config(transformers.BertConfig(), attn_implementation="sdpa")
     model.eval().save_pretrained(folder)
     words = {token: index for index, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])}
     backend = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))

@@ -1,6 +1,6 @@
 """What ``import torchless`` costs beside its three dependencies, and a process from start to first answer.
 
-``python -m benchmarks.footprint BUNDLE`` writes results/footprint.json; a bundle is one for text classification.
+``python -m benchmarks.footprint BUNDLE CHECKPOINT`` writes results/footprint.json; both for text classification.
 Each measurement is a fresh process, the ways taking turns.
 """
 

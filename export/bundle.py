@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from torchless import manifest
-from torchless.errors import ExportError
+from torchless.errors import ExportError, TorchlessError
 from torchless.manifest import FileSpec
 
 
@@ -35,7 +35,7 @@ def atomic_folder(output: Path) -> Iterator[Path]:
     """A temporary folder beside the output, which takes its place at the end, or is removed if the block fails.
 
     Raises:
-        ExportError: the folder cannot be made.
+        ExportError: the folder cannot be made, or something in it cannot be written.
     """
     created = [parent for parent in output.parents if not parent.exists()]
     temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -46,11 +46,13 @@ def atomic_folder(output: Path) -> Iterator[Path]:
             raise ExportError(f"cannot write to {output.parent}: {error.strerror or error}") from error
         yield temporary
         _replace(output, temporary)
-    except BaseException:
+    except BaseException as failure:
         shutil.rmtree(temporary, ignore_errors=True)
         for parent in created:
             if parent.exists() and not any(parent.iterdir()):
                 parent.rmdir()
+        if isinstance(failure, OSError) and not isinstance(failure, TorchlessError):
+            raise ExportError(f"cannot write {output}: {failure}") from failure
         raise
 
 

@@ -70,7 +70,7 @@ def export(
     options = Options.checked(dtype, attention, device, opset)
     if task is not None:
         recipe_for(task)
-    target = Path(output).expanduser().absolute()
+    target = Path(output).expanduser().resolve()
     bundle.check_output(target, overwrite)
     _check_installed()
     return _run(checkpoint, target, task, options, revision, progress or default_report())

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from torchless.errors import ExportError, OptionError
 
@@ -26,7 +25,7 @@ def checkpoint_folder(checkpoint: str | Path, revision: str | None) -> Path:
         ExportError: no such folder and no such model in the cache or on the hub, or a folder without config.json.
         OptionError: a revision of a local folder.
     """
-    folder = Path(checkpoint)
+    folder = Path(checkpoint).expanduser()
     if folder.is_dir():
         if revision is not None:
             raise OptionError(f"revision={revision!r} is for a model on the hub; {checkpoint} is a local folder")
@@ -47,9 +46,9 @@ def _snapshot(name: str, revision: str | None) -> Path:
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns="*/*"))
             if any(True for pattern in weights for _ in folder.glob(pattern)):
                 break
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError) as error:
+    except Exception as error:  # the client also lets its HTTP library's errors through
         at = f" at revision {revision!r}" if revision else ""
-        reason = str(error).strip().splitlines()[0]
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ExportError(
             f"there is no folder {name}, and the model {name}{at} is neither in the local cache "
             f"nor can it be had from the hub: {reason}"

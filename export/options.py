@@ -37,13 +37,13 @@ class Options:
         Raises:
             OptionError: one cannot.
         """
-        chosen = (dtype,) if isinstance(dtype, str) else tuple(dtype)
+        chosen = (dtype,) if isinstance(dtype, str) else tuple(dtype or ())
         if not chosen or any(name not in DTYPES for name in chosen):
             raise OptionError(f"dtype={dtype!r}: expected one or more of {', '.join(DTYPES)}")
         if attention not in ATTENTIONS:
             raise OptionError(f"attention={attention!r}: expected one of {', '.join(ATTENTIONS)}")
         if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", device):
             raise OptionError(f"device={device!r}: expected 'cpu', 'cuda' or 'cuda:N'")
-        if isinstance(opset, bool) or opset not in OPSETS:
+        if not isinstance(opset, int) or isinstance(opset, bool) or opset not in OPSETS:
             raise OptionError(f"opset={opset!r}: expected a whole number from {OPSETS[0]} to {OPSETS[-1]}")
         return cls(tuple(name for name in DTYPES if name in chosen), attention, device, opset)

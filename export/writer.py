@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from importlib import metadata
@@ -23,7 +24,7 @@ from .options import Options
 from .progress import Report, timed
 
 ROLE = "model"
-_PACKAGES = ("torchless", "torch", "transformers", "onnx", "onnxruntime", "tokenizers")
+_PACKAGES = ("torchless", "torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu", "tokenizers")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def write(
             graphs={ROLE: graphs},
             dtype={"cpu": options.dtypes[0], "cuda": options.dtypes[-1]},
             max_length=longest,
+            files=tuple(file_spec(path, folder) for path in sorted(folder.iterdir()) if path.is_file()),
             references=(verify.reference(checkpoint, ROLE, longest),),
             provenance=_provenance(checkpoint, origin, attention, options.opset),
         )
@@ -153,5 +155,14 @@ def _provenance(checkpoint: Checkpoint, origin: Origin, attention: str, opset: i
         "architecture": type(checkpoint.model).__name__,
         "attention": attention,
         "opset": opset,
-        "versions": {package: metadata.version(package) for package in _PACKAGES},
+        "versions": _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """The versions of those packages that are installed: of ONNX Runtime there is one build or the other."""
+    found = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

@@ -42,10 +42,10 @@ class Bundle:
     """
 
     def __init__(self, folder: Path, settings: Settings | None = None, dtype: str | Mapping[str, str] = "auto") -> None:
-        self.folder = folder
+        self.folder = Path(folder).absolute()  # another working directory must not change it; links stay links
         self.settings = settings or Settings()
-        self.config = _read_config(folder)
-        self.manifest = Manifest.read(folder)
+        self.config = _read_config(self.folder)
+        self.manifest = Manifest.read(self.folder)
         self.task = self.manifest.task if self.manifest else tasks.infer(self.config)
         self._dtype = dtype
         self._files = _declared_files(self.manifest) if self.manifest else _found_files(folder)
@@ -115,7 +115,10 @@ class Bundle:
             BundleError: ``id2label`` in config.json is malformed.
         """
         if "id2label" not in self.config:
-            return [f"LABEL_{index}" for index in range(int(self.config.get("num_labels", 2)))]
+            count = self.config.get("num_labels", 2)
+            if not isinstance(count, int):
+                raise BundleError(f"num_labels of {self.folder}/config.json is not a number: {count!r}")
+            return [f"LABEL_{index}" for index in range(count)]
         try:
             pairs = sorted((int(index), str(label)) for index, label in self.config["id2label"].items())
         except (KeyError, AttributeError, ValueError) as error:
@@ -162,7 +165,9 @@ class Bundle:
             return self._sessions[role]
 
     def verify(self, progress: Callable[[str], None] | None = None) -> list[tuple[str, float, float]]:
-        """Check every file's SHA-256 and replay the recorded references on the graphs of every variant.
+        """Check the SHA-256 of the bundle's files and replay the recorded references on its graphs.
+
+        Every variant of a graph is checked, or the one that the bundle was opened with by name.
 
         Args:
             progress: called with a line before each check.
@@ -178,18 +183,16 @@ class Bundle:
         if self.manifest is None:
             raise BundleError(f"{self.folder} has no {Manifest.__module__.split('.')[0]}.json to verify against")
         report = progress or (lambda line: None)
-        for variants in self.manifest.graphs.values():
-            for graph in variants.values():
-                for file in (graph.model, *graph.data):
-                    report(f"hashing {file.file}")
-                    _check_size(self.folder, file)
-                    if _sha256(_inside(self.folder, file.file)) != file.sha256:
-                        raise IntegrityError(
-                            f"{self.folder / file.file} was changed: its SHA-256 is not the manifest's"
-                        )
+        chosen = {role: self._chosen(role) for role in self._files}
+        graphs = [self.manifest.graphs[role][dtype] for role, dtypes in chosen.items() for dtype in dtypes]
+        for file in (*self.manifest.files, *(file for graph in graphs for file in (graph.model, *graph.data))):
+            report(f"hashing {file.file}")
+            _check_size(self.folder, file)
+            if _sha256(_inside(self.folder, file.file)) != file.sha256:
+                raise IntegrityError(f"{self.folder / file.file} was changed: its SHA-256 is not the manifest's")
         results = []
         for reference in self.manifest.references:
-            for dtype in self._variants(reference.role):
+            for dtype in chosen.get(reference.role) or self._variants(reference.role):
                 report(f"replaying {reference.role} {dtype}")
                 results.append(self._replay(reference, dtype))
         return results
@@ -228,6 +231,11 @@ class Bundle:
             differences[values == recorded] = 0.0  # equal infinities too
             worst = float(np.maximum(worst, np.max(differences, initial=0.0)))  # which keeps NaN
         return worst
+
+    def _chosen(self, role: str) -> list[str]:
+        """The variants of a graph that the bundle was opened with: one by name, or all that there are."""
+        dtype = self._dtype if isinstance(self._dtype, str) else self._dtype.get(role, "auto")
+        return list(self._variants(role)) if dtype == "auto" else [dtype]
 
     def _variants(self, role: str) -> dict[str, str]:
         if role not in self._files:
@@ -311,7 +319,7 @@ def _positions(config: Mapping[str, Any]) -> int | None:
     if not any(name in str(config.get("model_type", "")) for name in _OFFSET_POSITIONS):
         return positions
     padding = config.get("pad_token_id")
-    return positions - (1 if padding is None else int(padding)) - 1
+    return positions - (padding if isinstance(padding, int) else 1) - 1
 
 
 def _sha256(path: Path) -> str:

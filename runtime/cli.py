@@ -86,7 +86,7 @@ def _parser(helping: bool) -> argparse.ArgumentParser:
     run.add_argument("bundle", help="folder of a bundle, or a model id on the hub")
     run.add_argument("inputs", nargs="*", metavar="INPUT", help=_INPUT_HELP)
     run.add_argument("--json", action="store_true", help="one line of JSON for each input")
-    run.add_argument("--batch-size", type=int, help="inputs that run together at the most")
+    run.add_argument("--batch-size", type=int, help="rows (inputs, windows, pairs) that run together at the most")
     _add_session_options(run)
 
     info = commands.add_parser("info", help="describe a bundle")
@@ -204,16 +204,19 @@ def _inputs(arguments: list[str], task: str | None) -> Iterable[Any]:
 
 
 def _lines(argument: str) -> Iterator[Any]:
-    if argument == "-":
-        yield from map(_item, sys.stdin)
-    elif _is_file(argument):
-        try:
+    source = "standard input" if argument == "-" else argument
+    try:
+        if argument == "-":
+            yield from map(_item, sys.stdin)
+        elif _is_file(argument):
             with Path(argument).open(encoding="utf-8") as file:
                 yield from map(_item, file)
-        except UnicodeDecodeError as error:
-            raise InputError(f"{argument} is not a UTF-8 text file: {error}") from error
-    else:
-        yield _item(argument)
+        else:
+            yield _item(argument)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source} is not UTF-8 text: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {source}: {error.strerror or error}") from error
 
 
 def _is_file(argument: str) -> bool:
@@ -258,7 +261,7 @@ def _info(parsed: argparse.Namespace, rest: list[str]) -> None:
 
 
 def _verify(parsed: argparse.Namespace, rest: list[str]) -> None:
-    bundle = _open(parsed)
+    bundle = _open(parsed, every_variant=True)
     progress = (lambda line: print(line, file=sys.stderr)) if sys.stderr.isatty() else None
     results = bundle.verify(progress)
     if parsed.json:
@@ -272,8 +275,10 @@ def _verify(parsed: argparse.Namespace, rest: list[str]) -> None:
         )
 
 
-def _open(parsed: argparse.Namespace) -> Bundle:
-    return Bundle.open(parsed.bundle, dtype=parsed.dtype, device=parsed.device, threads=parsed.threads)
+def _open(parsed: argparse.Namespace, every_variant: bool = False) -> Bundle:
+    # Without a name for any role a hub's bundle is downloaded with all its variants.
+    dtype = {} if every_variant and parsed.dtype == "auto" else parsed.dtype
+    return Bundle.open(parsed.bundle, dtype=dtype, device=parsed.device, threads=parsed.threads)
 
 
 def _plain(result: Any) -> Any:

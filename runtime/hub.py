@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from . import manifest as manifests
-from .errors import BundleNotFoundError
+from .errors import BundleError, BundleNotFoundError
 
 _ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _METADATA = ["*.json", "*.jinja", "*.txt", "*.model"]
@@ -53,7 +53,6 @@ def resolve(
 
 def _download(name: str, revision: str | None, dtype: str | Mapping[str, str], device: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=_METADATA))
@@ -70,7 +69,9 @@ def _download(name: str, revision: str | None, dtype: str | Mapping[str, str], d
         if dtype == "auto" and ignore and not any(folder.rglob("*.onnx")):
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=allow))  # only other variants
         return folder
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except BundleError:
+        raise
+    except Exception as error:  # the client also lets its HTTP library's errors through
         cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise BundleNotFoundError(
             f"no folder {name!r}, and the hub did not give a model of that name ({type(error).__name__}: {cause})"

@@ -70,6 +70,7 @@ class Manifest:
         graphs: role (``"model"``, ``"encoder_model"``, ...) to dtype (``"fp32"``, ``"fp16"``, ...) to graph.
         dtype: device type (``"cpu"``, ``"cuda"``) to the dtype that ``dtype="auto"`` picks there.
         max_length: the longest input in tokens, special tokens included; None where there is no limit.
+        files: the other files that answers depend on: configuration, tokenizer.
         references: recorded inputs and outputs.
         provenance: where the bundle comes from: checkpoint, package versions, how attention was captured.
     """
@@ -79,6 +80,7 @@ class Manifest:
     graphs: dict[str, dict[str, GraphSpec]]
     dtype: dict[str, str]
     max_length: int | None = None
+    files: tuple[FileSpec, ...] = ()
     references: tuple[Reference, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -111,8 +113,13 @@ class Manifest:
                 for role, variants in content["graphs"].items()
             }
             content["references"] = tuple(Reference(**reference) for reference in content.get("references", ()))
-            if not isinstance(content["dtype"], dict) or not all(content["graphs"].values()):
-                raise TypeError("dtype must be an object, and every graph needs a variant")
+            content["files"] = tuple(_file(file) for file in content.get("files", ()))
+            if not all(content["graphs"].values()):
+                raise TypeError("every graph needs a variant")
+            _check(content["task"], str, "task")
+            _check(content.get("max_length"), int | None, "max_length")
+            for name in _check(content["dtype"], dict, "dtype").values():
+                _check(name, str, "dtype")
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{FILE_NAME} is malformed: {error!r}") from error
@@ -135,8 +142,22 @@ def _graph(content: dict[str, Any]) -> GraphSpec:
         return tuple(TensorSpec(spec["name"], spec["dtype"], tuple(spec["shape"])) for spec in specs)
 
     return GraphSpec(
-        model=FileSpec(**content["model"]),
-        data=tuple(FileSpec(**data) for data in content["data"]),
+        model=_file(content["model"]),
+        data=tuple(map(_file, content["data"])),
         inputs=tensors(content["inputs"]),
         outputs=tensors(content["outputs"]),
     )
+
+
+def _file(content: dict[str, Any]) -> FileSpec:
+    file = FileSpec(**content)
+    _check(file.file, str, "file")
+    _check(file.bytes, int, "bytes")
+    _check(file.sha256, str, "sha256")
+    return file
+
+
+def _check(value: Any, kind: Any, what: str) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{what} must not be {value!r:.80}")
+    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +14,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BundleNotFoundError, DeviceError, InputError, MissingDependencyError, OptionError, SessionError
+from .errors import (
+    BundleNotFoundError,
+    DeviceError,
+    InputError,
+    MissingDependencyError,
+    OptionError,
+    SessionError,
+    user_stacklevel,
+)
 from .manifest import TensorSpec
 
 Array: TypeAlias = NDArray[Any]
@@ -140,7 +149,7 @@ class Session:
                 value = self._default(name, feeds)
             try:
                 found[name] = np.asarray(value, dtype=dtype, order="C")
-            except (TypeError, ValueError) as error:
+            except (OverflowError, TypeError, ValueError) as error:
                 raise InputError(f"the input {name!r} of {self.path.name} cannot be made {dtype}: {error}") from error
         return found
 
@@ -161,7 +170,7 @@ class Session:
 
 
 def cpu_count() -> int:
-    """CPUs that this process may really use: the smaller of its affinity and its cgroup quota, at least 1."""
+    """CPUs that this process may really use: the smaller of its affinity and its container's quota, at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cgroup_quota()
     return max(1, min(allowed, math.ceil(quota))) if quota else allowed
@@ -229,14 +238,20 @@ def _open(path: Path, settings: Settings) -> Any:
     ort = onnxruntime()
     providers, options = _providers(settings), _session_options(settings)
     try:
-        session = ort.InferenceSession(str(path), options, providers=providers)
+        # Its own fallback would change the device in the middle of a request, and print to standard output.
+        session = ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except _runtime_errors() as error:
         raise SessionError(f"ONNX Runtime cannot load {path}: {error}") from error
+    session.disable_fallback()
     missing = [name for name, _ in _split(providers) if name not in session.get_providers()]
     if missing and settings.device != "auto":
         raise DeviceError(
             f"{missing[0]} could not start (see ONNX Runtime's message above: usually a CUDA or cuDNN library that "
             f"is missing or of another version); the session would have run on {session.get_providers()[0]}"
+        )
+    if missing:
+        warnings.warn(
+            f"device='auto': {missing[0]} could not start, running {path.name} on the CPU", stacklevel=user_stacklevel()
         )
     return session
 

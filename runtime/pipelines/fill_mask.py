@@ -56,7 +56,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
     per_token = True
     options_type = FillMaskOptions
 
-    def __call__(self, inputs: Any, **options: Any) -> Any:
+    def __call__(self, inputs: Any = None, **options: Any) -> Any:
         """Fill the masks; see the class."""
         answers = self._call(inputs, options)
         return answers[0] if isinstance(inputs, list) and len(inputs) == 1 else answers
@@ -71,23 +71,28 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         for item, encoding in zip(items, encodings, strict=True):
             if mask not in encoding.ids:
                 raise InputError(f"no mask token {self.tokenizer.tokens['mask']!r} in {item!r:.80}")
-        targets = self._targets(options.targets)
-        return [Request([encoding], targets) for encoding in encodings]
+        self._check_targets(options.targets)
+        return [Request([encoding]) for encoding in encodings]
 
-    def _reduce(self, row: tokenizers.Encoding, outputs: Mapping[str, Array], options: FillMaskOptions) -> Array:
+    def _reduce(
+        self, row: tokenizers.Encoding, outputs: Mapping[str, Array], options: FillMaskOptions
+    ) -> list[list[tuple[int, float]]]:
+        """The best tokens and their scores for each mask; the whole vocabulary's would fill the memory."""
         masked = np.array(row.ids) == self.tokenizer.ids["mask"]
-        return softmax(outputs["logits"][masked])  # (masks, vocab)
+        found = []
+        for probabilities in softmax(outputs["logits"][masked]):  # (vocab,)
+            candidates = self._candidates(options.targets, probabilities.size)
+            best = candidates[top_k(probabilities[candidates], options.top_k)]
+            found.append([(int(token), float(probabilities[token])) for token in best])
+        return found
 
     def _finish(self, request: Request, reduced: list[Any], options: FillMaskOptions) -> Any:
         ids = np.array(request.rows[0].ids)
         places = np.flatnonzero(ids == self.tokenizer.ids["mask"])
-        answers = []
-        for place, probabilities in zip(places, reduced[0], strict=True):
-            candidates = np.arange(probabilities.size) if request.context is None else request.context
-            best = candidates[top_k(probabilities[candidates], options.top_k)]
-            answers.append(
-                [self._filling(ids, int(place), int(token), probabilities[token], len(places)) for token in best]
-            )
+        answers = [
+            [self._filling(ids, int(place), token, score, len(places)) for token, score in best]
+            for place, best in zip(places, reduced[0], strict=True)
+        ]
         return answers[0] if len(places) == 1 else answers
 
     def _filling(self, ids: Array, place: int, token: int, score: float, masks: int) -> dict[str, Any]:
@@ -100,27 +105,33 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         token_str = self.tokenizer.decode([token])
         return {"score": float(score), "token": token, "token_str": token_str, "sequence": sequence}
 
-    def _targets(self, targets: str | Sequence[str] | None) -> Array | None:
-        """The token ids of the targets, each once; None for the whole vocabulary."""
+    def _candidates(self, targets: str | Sequence[str] | None, vocabulary: int) -> Array:
+        """The token ids to choose from: those of the targets, each once, or all."""
         if targets is None:
-            return None
-        ids = [found for target in targets if (found := self._target(target)) is not None]
-        if not ids:
-            raise OptionError(f"none of the targets {list(targets)!r} has a token in the vocabulary")
-        return np.array(list(dict.fromkeys(ids)))
+            return np.arange(vocabulary)
+        ids = [self._token_of(target) for target in targets]
+        return np.array(list(dict.fromkeys(token for token in ids if token is not None)))
 
-    def _target(self, target: str) -> int | None:
+    def _token_of(self, target: str) -> int | None:
+        """A target's token id; its first token's where the vocabulary lacks it; None where it has no token."""
         identifier = self.tokenizer.id(target)
-        if identifier is not None:
-            return identifier
-        tokens = self.tokenizer.encode([target], truncation=None, special_tokens=False)[0].ids
-        if not tokens:
-            warnings.warn(
-                f"the target {target!r} has no token in the vocabulary: left out", stacklevel=user_stacklevel()
-            )
-            return None
-        replacement = self.tokenizer.token(tokens[0])
-        warnings.warn(
-            f"the target {target!r} is not in the vocabulary: using {replacement!r}", stacklevel=user_stacklevel()
-        )
-        return int(tokens[0])
+        if identifier is None:
+            ids = self.tokenizer.encode([target], truncation=None, special_tokens=False)[0].ids
+            identifier = int(ids[0]) if ids else None
+        return identifier
+
+    def _check_targets(self, targets: str | Sequence[str] | None) -> None:
+        """Warn of targets that are no tokens themselves.
+
+        Raises:
+            OptionError: none of them has any token.
+        """
+        found = {target: self._token_of(target) for target in targets or ()}
+        if found and set(found.values()) == {None}:
+            raise OptionError(f"none of the targets {list(found)!r} has a token in the vocabulary")
+        for target, token in found.items():
+            if self.tokenizer.id(target) is None:
+                instead = "left out" if token is None else f"using {self.tokenizer.token(token)!r}"
+                warnings.warn(
+                    f"the target {target!r} is not in the vocabulary: {instead}", stacklevel=user_stacklevel()
+                )

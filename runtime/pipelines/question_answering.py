@@ -122,7 +122,10 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
 
     def _windows(self, item: Any, length: int, stride: int, options: QuestionAnsweringOptions) -> Request:
         question, context = _question_and_context(item)
-        question = self._shorten(question, options.max_question_len)
+        question, tokens = self._shorten(question, options.max_question_len)
+        room = length - tokens - self.tokenizer.special_tokens(pair=True)
+        if options.doc_stride is None and stride >= room:
+            stride = max(0, room // 2)  # the default would not let the windows advance beside so long a question
         question_first = self.tokenizer.padding_side == "right"
         rows = self.tokenizer.windows(
             (question, context) if question_first else (context, question),
@@ -132,16 +135,17 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         )
         return Request(rows, context)
 
-    def _shorten(self, question: str, limit: int) -> str:
+    def _shorten(self, question: str, limit: int) -> tuple[str, int]:
+        """The question, cut where it is too long, and its number of tokens."""
         encoding = self.tokenizer.encode([question], truncation=None, special_tokens=False)[0]
         if len(encoding) <= limit:
-            return question
+            return question, len(encoding)
         warnings.warn(
             f"the question has {len(encoding)} tokens: {len(encoding) - limit} were cut (max_question_len={limit})",
             TruncationWarning,
             stacklevel=user_stacklevel(),
         )
-        return question[: encoding.offsets[limit - 1][1]]
+        return question[: encoding.offsets[limit - 1][1]], limit
 
     def _reduce(
         self, row: tokenizers.Encoding, outputs: Mapping[str, Array], options: QuestionAnsweringOptions

@@ -33,6 +33,8 @@ class TextClassificationOptions:
     def __post_init__(self) -> None:
         if self.top_k is not None:
             check_integer("top_k", self.top_k, 1)
+        if isinstance(self.function_to_apply, str):
+            object.__setattr__(self, "function_to_apply", self.function_to_apply.lower())
         if self.function_to_apply not in (*_FUNCTIONS, None):
             raise OptionError(f"function_to_apply must be one of {_FUNCTIONS} or None, not {self.function_to_apply!r}")
 
@@ -52,7 +54,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     outputs: ClassVar[Mapping[str, int]] = {"logits": 2}  # (batch, labels)
     options_type = TextClassificationOptions
 
-    def __call__(self, inputs: Any, **options: Any) -> Any:
+    def __call__(self, inputs: Any = None, **options: Any) -> Any:
         """Classify; the nesting of the answers is that of transformers' pipeline."""
         answers = self._call(inputs, options)
         if "top_k" in options:
@@ -103,7 +105,8 @@ def _text(item: Any) -> str | tuple[str, str]:
         raise InputError(f'expected {{"text": ..., "text_pair": ...}}, not the keys {sorted(map(str, item))}')
     text = check_text(item["text"])
     pair = item.get("text_pair")
-    return text if pair is None else (text, check_text(pair, "text_pair"))
+    # As in transformers, an empty second text is none at all.
+    return (text, check_text(pair, "text_pair")) if pair or not isinstance(pair, str | None) else text
 
 
 def _first(answers: Iterator[Any]) -> Iterator[Any]:

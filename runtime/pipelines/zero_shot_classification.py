@@ -45,7 +45,7 @@ class ZeroShotClassificationOptions:
         check_flag("multi_label", self.multi_label)
         try:
             hypothesis = self.hypothesis_template.format("label")
-        except (AttributeError, IndexError, KeyError, ValueError):
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             hypothesis = self.hypothesis_template
         if hypothesis == self.hypothesis_template:
             raise OptionError(f"hypothesis_template needs one {{}} for the label: {self.hypothesis_template!r}")
@@ -77,8 +77,16 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
             )
         self._entailment = named[0] if named else len(bundle.labels) - 1
 
-    def __call__(self, inputs: Any, candidate_labels: str | Sequence[str] | None = None, **options: Any) -> Any:
-        """Classify; see the class."""
+    def __call__(
+        self,
+        inputs: Any = None,
+        candidate_labels: str | Sequence[str] | None = None,
+        *,
+        sequences: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Classify; see the class. ``sequences`` is transformers' name for the inputs."""
+        inputs = sequences if inputs is None else inputs
         if candidate_labels is not None:
             options["candidate_labels"] = candidate_labels
         return self._call(inputs, options)

@@ -193,3 +193,10 @@ def test_pickling_opens_the_bundle_again(folder):
 
 def test_replayed_inputs_are_those_recorded(folder):
     assert reference(folder, GOOD).outputs["logits"]["values"] == [0, 1]
+
+
+def test_another_working_directory_does_not_move_a_bundle(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    bundle = Bundle.open(folder.name)
+    monkeypatch.chdir(tmp_path.parent)
+    assert bundle.session().inputs

@@ -1,5 +1,6 @@
 """The ``torchless`` command: mistakes, interruptions, readers that go away."""
 
+import io
 import os
 import subprocess
 import sys
@@ -58,7 +59,22 @@ def test_a_file_that_is_not_text(run, bundle, tmp_path):
     (tmp_path / "picture").write_bytes(b"\xff\xd8\xff")
     status, _, err = run("run", TASK, bundle, tmp_path / "picture")
     assert status == 2
-    assert "is not a UTF-8 text file" in err
+    assert "is not UTF-8 text" in err
+
+
+def test_a_file_that_cannot_be_read(run, bundle, tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "lines").touch()
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    assert run("run", TASK, bundle, tmp_path / "lines")[0] == 2
+
+
+def test_standard_input_that_is_not_text(run, bundle, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n"), encoding="utf-8"))
+    status, _, err = run("run", TASK, bundle, "-")
+    assert (status, "standard input is not UTF-8 text" in err) == (2, True)
 
 
 @pytest.mark.parametrize("labels", [[], "x", {"1": "one"}])

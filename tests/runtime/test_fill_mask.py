@@ -86,12 +86,9 @@ def test_a_target_beyond_the_vocabulary_is_replaced_with_a_warning(fill):
 
 
 def test_a_target_without_tokens_is_left_out_with_a_warning(fill):
-    with pytest.warns(UserWarning, match="the target '  ' has no token in the vocabulary: left out"):
+    with pytest.warns(UserWarning, match="the target '  ' is not in the vocabulary: left out"):
         assert fill(TEXT, targets=["  ", "city"]) == [filling("city")]
-    with (
-        pytest.warns(UserWarning, match="left out"),
-        pytest.raises(OptionError, match="none of the targets"),
-    ):
+    with pytest.raises(OptionError, match="none of the targets"):
         fill(TEXT, targets=["  "])
 
 

@@ -128,7 +128,7 @@ def test_ids_that_the_client_refuses(monkeypatch, name):
 def test_a_folder_comes_before_an_id(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_bundle(tmp_path / "org" / "name", TASK, {"good": (0, 1)}, ("N", "P"))
-    assert Bundle.open("org/name").folder == Path("org/name")
+    assert Bundle.open("org/name").folder == tmp_path / "org" / "name"
 
 
 def test_home(tmp_path, monkeypatch):

@@ -117,3 +117,12 @@ def test_folder_in_place_of_the_file(tmp_path):
     (tmp_path / FILE_NAME).mkdir()
     with pytest.raises(BundleError, match="cannot read"):
         Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"max_length": "512"}, {"task": ["x"]}, {"dtype": {"cpu": ["a"]}}, {"dtype": None}, {"files": [{}]}]
+)
+def test_a_field_of_another_type(change):
+    content = json.loads(Manifest("fill-mask", "bert", {}, {"cpu": "fp32"}).to_json()) | change
+    with pytest.raises(BundleError, match="malformed"):
+        Manifest.from_json(json.dumps(content))

@@ -170,3 +170,11 @@ def test_a_text_over_the_limit_is_cut_with_a_warning(tmp_path):
     with pytest.warns(TruncationWarning, match="1 of 1 texts exceed the limit of 4 tokens") as caught:
         assert classify("good good bad bad bad") == [{"label": "POS", "score": near(0.9)}]
     assert caught[0].filename == __file__
+
+
+def test_an_empty_second_text_is_none_at_all(classify):
+    assert classify({"text": "good", "text_pair": ""}) == classify({"text": "good"})
+
+
+def test_the_function_in_capitals(classify):
+    assert classify("good", function_to_apply="SIGMOID") == classify("good", function_to_apply="sigmoid")

@@ -1,11 +1,13 @@
 """``Bundle.verify``: hashes, and recorded outputs played back."""
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from torchless import Bundle, BundleError, IntegrityError
+from torchless.manifest import FileSpec
 
 from .factories import make_bundle, reference, save_graph, task_graph, write_manifest
 
@@ -118,3 +120,22 @@ def test_progress_names_every_step(folder):
     lines = []
     opened(folder, reference(folder, IDS)).verify(lines.append)
     assert lines == ["hashing onnx/model.onnx", "replaying model fp32"]
+
+
+def test_a_changed_configuration(folder):
+    content = (folder / "config.json").read_bytes()
+    listed = FileSpec("config.json", len(content), hashlib.sha256(content).hexdigest())
+    write_manifest(folder, TASK, files=(listed,))
+    Bundle.open(folder).verify()
+    (folder / "config.json").write_bytes(content.replace(b"NEGATIVE", b"POSITIVE"))
+    with pytest.raises(IntegrityError, match=r"config\.json was changed"):
+        Bundle.open(folder).verify()
+
+
+def test_one_variant_by_name(folder):
+    (folder / "onnx" / "model_fp16.onnx").write_bytes((folder / "onnx" / "model.onnx").read_bytes())
+    write_manifest(folder, TASK)
+    (folder / "onnx" / "model_fp16.onnx").unlink()
+    Bundle.open(folder, dtype="fp32").verify()
+    with pytest.raises(BundleError, match="missing"):
+        Bundle.open(folder).verify()

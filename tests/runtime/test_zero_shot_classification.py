@@ -142,3 +142,12 @@ def test_malformed_options(classify, options, message):
 def test_malformed_texts(classify, text):
     with pytest.raises(InputError):
         classify(text, LABELS)
+
+
+def test_the_name_that_transformers_gives_the_inputs(classify):
+    assert classify(sequences="they", candidate_labels=LABELS) == BEST
+
+
+def test_nothing_to_classify(classify):
+    with pytest.raises(InputError, match="not NoneType"):
+        classify(candidate_labels=LABELS)
