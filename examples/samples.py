@@ -52,7 +52,7 @@ SAMPLES = (
         "question-answering",
         "qa",
         (
-            {"question": "Where do I live?", "context": "My name is Wolfgang and I live in Berlin."},
+            {"question": "Where does Anna live?", "context": "My name is Anna Schmidt and I live in Berlin."},
             {
                 "question": "Who wrote the report?",
                 "context": "The report was written by Maria Lopez in 2019 and reviewed by Tom.",

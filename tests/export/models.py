@@ -90,12 +90,36 @@ ARCHITECTURES: dict[str, dict[str, object]] = {
     "gpt2": {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
 }
 
+# The sizes of the base checkpoints, in place of those above.
+_BASE = {
+    "vocab_size": 30522,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+}
+BASE_SIZES: dict[str, dict[str, object]] = {
+    "bert": _BASE,
+    "distilbert": {
+        "vocab_size": 30522,
+        "dim": 768,
+        "n_layers": 6,
+        "n_heads": 12,
+        "hidden_dim": 3072,
+        "max_position_embeddings": 512,
+    },
+    "roberta": {**_BASE, "vocab_size": 50265, "max_position_embeddings": 514},
+}
+
 # Families whose special tokens come in RoBERTa's order, with positions that start after the padding index 1.
 _ROBERTA_LIKE = {"roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "ibert", "esm", "data2vec-text"}
 _ROBERTA_LIKE |= {"roberta-prelayernorm", "xmod"}
 
 
-def checkpoint(folder: Path, model_type: str, task: str, labels: int = 3, **overrides: object) -> Path:
+def checkpoint(
+    folder: Path, model_type: str, task: str, labels: int = 3, scale: float = 0.15, **overrides: object
+) -> Path:
     """Save a random checkpoint of an architecture with a task's head, and a small tokenizer."""
     tokenizer = tokenizer_for(model_type)
     config = transformers.AutoConfig.for_model(
@@ -104,7 +128,7 @@ def checkpoint(folder: Path, model_type: str, task: str, labels: int = 3, **over
     if "classification" in task:
         config.num_labels = labels
     model = getattr(transformers, HEADS[task]).from_config(config)
-    fill(model)
+    fill(model, scale=scale)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -165,3 +165,12 @@ def test_fixed_length_is_refused(tmp_path: Path, model_type: str) -> None:
     with pytest.raises(ExportError, match="length"):
         export(source, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", OUTPUTS)
+@pytest.mark.parametrize("model_type", models.BASE_SIZES)
+def test_base_size(tmp_path: Path, model_type: str, task: str) -> None:
+    sizes = models.BASE_SIZES[model_type]
+    source = models.checkpoint(tmp_path / "checkpoint", model_type, task, scale=0.03, **sizes)
+    compare(source, export(source, tmp_path / "bundle"), task)

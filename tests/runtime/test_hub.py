@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from fnmatch import fnmatch
-from pathlib import Path
 
 import huggingface_hub
 import numpy as np
