@@ -3,7 +3,7 @@
 from random import Random
 from typing import NamedTuple
 
-from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-untyped]
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from .grammar import Source, phrase, sentence
 from .lists import WORDS, lines, word_lists
