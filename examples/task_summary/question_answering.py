@@ -6,12 +6,8 @@ from torchless import Bundle, pipeline
 
 from .models import open_bundle
 
-CONTEXT = """
-Extractive Question Answering is the task of extracting an answer from a text given a question. An example of a
-question answering dataset is the SQuAD dataset, which is entirely based on that task. If you would like to fine-tune
-a model on a SQuAD task, you may leverage the examples/pytorch/question-answering/run_squad.py script.
-"""
-QUESTIONS = ["What is extractive question answering?", "What is a good example of a question answering dataset?"]
+CONTEXT = "The name of the repository is huggingface/transformers. Its license is Apache 2.0."
+QUESTIONS = ["What is the name of the repository?"]
 
 
 def with_pipeline(bundle: Bundle) -> None:
