@@ -6,8 +6,8 @@ from torchless import Bundle, pipeline
 
 from .models import open_bundle
 
-CONTEXT = "The name of the repository is huggingface/transformers. Its license is Apache 2.0."
-QUESTIONS = ["What is the name of the repository?"]
+CONTEXT = "The name of the repository is huggingface/transformers. The company was founded in Paris."
+QUESTIONS = ["What is the name of the repository?", "Where was the company founded?"]
 
 
 def with_pipeline(bundle: Bundle) -> None:
