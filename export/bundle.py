@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -58,9 +57,7 @@ def atomic_folder(output: Path) -> Iterator[Path]:
 
 def file_spec(path: Path, folder: Path) -> FileSpec:
     """Size and SHA-256 of a file of the bundle."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileSpec(file=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=digest)
+    return FileSpec(file=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=manifest.sha256(path))
 
 
 def _replace(output: Path, temporary: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from torchless.errors import DeviceError, ExportError, VerificationError
+from torchless import Session, SessionError, Settings
+from torchless.errors import ExportError, VerificationError
 from torchless.manifest import Reference
 
 from .checkpoint import Checkpoint
@@ -67,9 +67,13 @@ def verify(
 
     Raises:
         VerificationError: a difference above the tolerance, a wrong shape, or a graph that does not run.
+        DeviceError: ONNX Runtime cannot use the device.
     """
-    session = _session(path, device)
-    return max(_compare(session, path.name, TOLERANCE[dtype], outputs, *case) for case in expected)
+    try:
+        session = Session(path, Settings(device=device))
+        return max(_compare(session, path.name, TOLERANCE[dtype], outputs, *case) for case in expected)
+    except SessionError as error:
+        raise VerificationError(str(error)) from error
 
 
 def reference(checkpoint: Checkpoint, role: str, max_length: int | None) -> Reference:
@@ -88,22 +92,8 @@ def reference(checkpoint: Checkpoint, role: str, max_length: int | None) -> Refe
     )
 
 
-def _session(path: Path, device: str) -> ort.InferenceSession:
-    provider = "CUDAExecutionProvider" if device.startswith("cuda") else "CPUExecutionProvider"
-    if provider not in ort.get_available_providers():
-        raise DeviceError(f"device {device!r}: the installed onnxruntime has no {provider} to verify the graph with")
-    index = int(device.partition(":")[2] or 0)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    providers = [(provider, {"device_id": index})] if device.startswith("cuda") else [provider]
-    try:
-        return ort.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise VerificationError(f"ONNX Runtime cannot load {path.name}: {error}") from error
-
-
 def _compare(
-    session: ort.InferenceSession,
+    session: Session,
     name: str,
     tolerance: float,
     outputs: tuple[Output, ...],
@@ -112,13 +102,10 @@ def _compare(
 ) -> float:
     batch, length = inputs["input_ids"].shape
     where = f"at batch {batch}, length {length}"
-    try:
-        results = session.run([output.name for output in outputs], inputs)
-    except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise VerificationError(f"{name} does not run {where}: {error}") from error
+    results = session.run(inputs)
     worst = 0.0
-    for output, actual in zip(outputs, results, strict=True):
-        wanted = expected[output.name]
+    for output in outputs:
+        actual, wanted = results[output.name], expected[output.name]
         if actual.shape != wanted.shape:
             raise VerificationError(f"{name}: {output.name} has shape {actual.shape}, torch's {wanted.shape}, {where}")
         attended = inputs["attention_mask"] == 1 if output.per_token else np.ones(batch, dtype=bool)

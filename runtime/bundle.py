@@ -14,13 +14,12 @@ import numpy as np
 
 from . import hub, tasks
 from .errors import BundleError, BundleNotFoundError, IntegrityError, OptionError
-from .manifest import FileSpec, GraphSpec, Manifest, Reference
+from .manifest import FILE_NAME, FileSpec, GraphSpec, Manifest, Reference, sha256
 from .session import Array, Provider, Session, Settings
 from .tokenizer import Tokenizer
 
 # Optimum's graph optimizer adds these to the names that other exporters use.
 _VARIANTS = (*hub.VARIANTS, "optimized")
-_CHUNK = 1 << 20  # bytes hashed at a time
 
 
 class Bundle:
@@ -48,7 +47,7 @@ class Bundle:
         self.manifest = Manifest.read(self.folder)
         self.task = self.manifest.task if self.manifest else tasks.infer(self.config)
         self._dtype = dtype
-        self._files = _declared_files(self.manifest) if self.manifest else _found_files(folder)
+        self._files = _declared_files(self.manifest) if self.manifest else _found_files(self.folder)
         if not self._files:
             raise BundleNotFoundError(f"{folder} holds no ONNX graph: expected onnx/model.onnx or model.onnx")
         if not isinstance(dtype, (str, Mapping)) or (isinstance(dtype, Mapping) and not set(dtype) <= set(self._files)):
@@ -130,7 +129,7 @@ class Bundle:
     def dtype(self, role: str = "model") -> str:
         """The variant of a graph that :meth:`session` opens."""
         variants = self._variants(role)
-        wanted = self._dtype if isinstance(self._dtype, str) else self._dtype.get(role, "auto")
+        wanted = self._wanted(role)
         if wanted == "auto":
             if self.manifest is not None:
                 return self.manifest.automatic(role, self.settings.kind)
@@ -181,14 +180,14 @@ class Bundle:
             IntegrityError: a file was changed, or an output differs by more than its tolerance.
         """
         if self.manifest is None:
-            raise BundleError(f"{self.folder} has no {Manifest.__module__.split('.')[0]}.json to verify against")
+            raise BundleError(f"{self.folder} has no {FILE_NAME} to verify against")
         report = progress or (lambda line: None)
         chosen = {role: self._chosen(role) for role in self._files}
         graphs = [self.manifest.graphs[role][dtype] for role, dtypes in chosen.items() for dtype in dtypes]
         for file in (*self.manifest.files, *(file for graph in graphs for file in (graph.model, *graph.data))):
             report(f"hashing {file.file}")
             _check_size(self.folder, file)
-            if _sha256(_inside(self.folder, file.file)) != file.sha256:
+            if sha256(_inside(self.folder, file.file)) != file.sha256:
                 raise IntegrityError(f"{self.folder / file.file} was changed: its SHA-256 is not the manifest's")
         results = []
         for reference in self.manifest.references:
@@ -234,8 +233,12 @@ class Bundle:
 
     def _chosen(self, role: str) -> list[str]:
         """The variants of a graph that the bundle was opened with: one by name, or all that there are."""
-        dtype = self._dtype if isinstance(self._dtype, str) else self._dtype.get(role, "auto")
-        return list(self._variants(role)) if dtype == "auto" else [dtype]
+        wanted = self._wanted(role)
+        return list(self._variants(role)) if wanted == "auto" else [wanted]
+
+    def _wanted(self, role: str) -> str:
+        """The variant of a graph that was asked for, or "auto"."""
+        return self._dtype if isinstance(self._dtype, str) else self._dtype.get(role, "auto")
 
     def _variants(self, role: str) -> dict[str, str]:
         if role not in self._files:
@@ -320,16 +323,6 @@ def _positions(config: Mapping[str, Any]) -> int | None:
         return positions
     padding = config.get("pad_token_id")
     return positions - (padding if isinstance(padding, int) else 1) - 1
-
-
-def _sha256(path: Path) -> str:
-    import hashlib  # loads OpenSSL
-
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _array(content: Mapping[str, Any]) -> Array:
