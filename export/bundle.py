@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torchless import manifest
 from torchless.errors import ExportError, TorchlessError
+from torchless.files import sha256
 from torchless.manifest import FileSpec
 
 
@@ -57,7 +58,7 @@ def atomic_folder(output: Path) -> Iterator[Path]:
 
 def file_spec(path: Path, folder: Path) -> FileSpec:
     """Size and SHA-256 of a file of the bundle."""
-    return FileSpec(file=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=manifest.sha256(path))
+    return FileSpec(file=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=sha256(path))
 
 
 def _replace(output: Path, temporary: Path) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# Tokenizers without a limit report an enormous number (1e30).
-_UNLIMITED = 1_000_000
+from torchless.tokenizer import length_limit
 
 
 def max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The longest input in tokens, special tokens included; None where neither model nor tokenizer sets a limit."""
-    limits = [limit for limit in (_positions(model), _declared(tokenizer)) if limit is not None]
+    limits = [limit for limit in (_positions(model), length_limit(tokenizer.model_max_length)) if limit is not None]
     return min(limits, default=None)
 
 
@@ -34,8 +33,3 @@ def _positions(model: PreTrainedModel) -> int | None:
         return min(declared, *sizes)
     rotary = any("rotary" in type(module).__name__.lower() for module in model.modules())
     return declared if rotary else None
-
-
-def _declared(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    limit = tokenizer.model_max_length
-    return int(limit) if limit is not None and 0 < limit < _UNLIMITED else None

@@ -8,6 +8,7 @@ Example:
 """
 
 from .bundle import Bundle
+from .environment import cpu_count
 from .errors import (
     BundleError,
     BundleNotFoundError,
@@ -25,7 +26,7 @@ from .errors import (
 )
 from .ops import l2_normalize, mean_pool, sigmoid, softmax, top_k
 from .pipelines import Pipeline, pipeline
-from .session import Session, Settings, cpu_count
+from .session import Session, Settings
 from .tokenizer import Batch, Tokenizer
 
 __version__ = "0.1.0"

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import numpy as np
-
-from . import hub, tasks
+from . import adopt, hub, tasks
 from .errors import BundleError, BundleNotFoundError, IntegrityError, OptionError
-from .manifest import FILE_NAME, FileSpec, GraphSpec, Manifest, Reference, sha256
-from .session import Array, Provider, Session, Settings
+from .files import check_size, inside, read_json
+from .manifest import GraphSpec, Manifest
+from .session import Provider, Session, Settings
 from .tokenizer import Tokenizer
-
-# Optimum's graph optimizer adds these to the names that other exporters use.
-_VARIANTS = (*hub.VARIANTS, "optimized")
 
 
 class Bundle:
@@ -43,11 +38,14 @@ class Bundle:
     def __init__(self, folder: Path, settings: Settings | None = None, dtype: str | Mapping[str, str] = "auto") -> None:
         self.folder = Path(folder).absolute()  # another working directory must not change it; links stay links
         self.settings = settings or Settings()
-        self.config = _read_config(self.folder)
+        config = read_json(self.folder / "config.json")
+        if config is None:
+            raise BundleNotFoundError(f"{self.folder} has no config.json: not a bundle")
+        self.config = config
         self.manifest = Manifest.read(self.folder)
         self.task = self.manifest.task if self.manifest else tasks.infer(self.config)
         self._dtype = dtype
-        self._files = _declared_files(self.manifest) if self.manifest else _found_files(self.folder)
+        self._files = _declared_files(self.manifest) if self.manifest else adopt.graph_files(self.folder)
         if not self._files:
             raise BundleNotFoundError(f"{folder} holds no ONNX graph: expected onnx/model.onnx or model.onnx")
         if not isinstance(dtype, (str, Mapping)) or (isinstance(dtype, Mapping) and not set(dtype) <= set(self._files)):
@@ -102,7 +100,7 @@ class Bundle:
         if self.manifest is not None:
             return Tokenizer(self.folder, self.manifest.max_length)
         tokenizer = Tokenizer(self.folder)
-        limits = [limit for limit in (tokenizer.max_length, _positions(self.config)) if limit is not None]
+        limits = [limit for limit in (tokenizer.max_length, adopt.position_limit(self.config)) if limit is not None]
         tokenizer.max_length = min(limits, default=None)
         return tokenizer
 
@@ -153,10 +151,10 @@ class Bundle:
             if role not in self._sessions:
                 dtype = self.dtype(role)
                 graph = self.manifest.graphs[role][dtype] if self.manifest else None
-                path = _inside(self.folder, self._files[role][dtype])
+                path = inside(self.folder, self._files[role][dtype])
                 if graph is not None:
                     for file in (graph.model, *graph.data):
-                        _check_size(self.folder, file)
+                        check_size(self.folder, file)
                 session = Session(path, self.settings)
                 if graph is not None:
                     _check_signature(path, graph, session)
@@ -179,57 +177,9 @@ class Bundle:
             BundleError: there is no manifest to verify against.
             IntegrityError: a file was changed, or an output differs by more than its tolerance.
         """
-        if self.manifest is None:
-            raise BundleError(f"{self.folder} has no {FILE_NAME} to verify against")
-        report = progress or (lambda line: None)
-        chosen = {role: self._chosen(role) for role in self._files}
-        graphs = [self.manifest.graphs[role][dtype] for role, dtypes in chosen.items() for dtype in dtypes]
-        for file in (*self.manifest.files, *(file for graph in graphs for file in (graph.model, *graph.data))):
-            report(f"hashing {file.file}")
-            _check_size(self.folder, file)
-            if sha256(_inside(self.folder, file.file)) != file.sha256:
-                raise IntegrityError(f"{self.folder / file.file} was changed: its SHA-256 is not the manifest's")
-        results = []
-        for reference in self.manifest.references:
-            for dtype in chosen.get(reference.role) or self._variants(reference.role):
-                report(f"replaying {reference.role} {dtype}")
-                results.append(self._replay(reference, dtype))
-        return results
+        from .verification import verify  # not needed to answer
 
-    def _replay(self, reference: Reference, dtype: str) -> tuple[str, float, float]:
-        try:
-            worst, tolerance = self._difference(reference, dtype), float(reference.tolerance[dtype])
-        except BundleError:
-            raise
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise BundleError(f"a malformed reference of {reference.role} in {self.folder}: {error!r}") from error
-        if not worst <= tolerance:
-            raise IntegrityError(
-                f"{reference.role} ({dtype}) of {self.folder} differs from the recorded outputs by {worst:.3g}; "
-                f"the tolerance is {tolerance:.3g}"
-            )
-        return f"{reference.role} {dtype}", worst, tolerance
-
-    def _difference(self, reference: Reference, dtype: str) -> float:
-        """The largest difference between a graph's outputs and those recorded; NaN where an output is."""
-        bundle = Bundle(self.folder, self.settings, {reference.role: dtype})
-        feeds = {name: _array(content) for name, content in reference.inputs.items()}
-        outputs = bundle.session(reference.role).run(feeds, list(reference.outputs))
-        worst = 0.0
-        for name, content in reference.outputs.items():
-            found = outputs[name]
-            if list(found.shape) != list(content["shape"]):
-                raise IntegrityError(f"{name} has shape {found.shape}; {content['shape']} was recorded")
-            indices = content.get("indices")
-            values = found.ravel() if indices is None else found.ravel()[indices]
-            recorded = np.asarray(content["values"], dtype=np.float64)
-            if values.shape != recorded.shape:
-                raise ValueError(f"{recorded.size} values of {name} where there are {values.size}")
-            with np.errstate(invalid="ignore"):
-                differences = np.abs(values - recorded) / (1 + np.abs(recorded))
-            differences[values == recorded] = 0.0  # equal infinities too
-            worst = float(np.maximum(worst, np.max(differences, initial=0.0)))  # which keeps NaN
-        return worst
+        return verify(self, {role: self._chosen(role) for role in self._files}, progress)
 
     def _chosen(self, role: str) -> list[str]:
         """The variants of a graph that the bundle was opened with: one by name, or all that there are."""
@@ -256,74 +206,9 @@ def _declared_files(manifest: Manifest) -> dict[str, dict[str, str]]:
     }
 
 
-def _found_files(folder: Path) -> dict[str, dict[str, str]]:
-    """Graphs by role and dtype, read from file names: ``onnx/model.onnx``, ``model_fp16.onnx``, ..."""
-    found: dict[str, dict[str, str]] = {}
-    for path in (*sorted(folder.glob("onnx/*.onnx")), *sorted(folder.glob("*.onnx"))):
-        role, _, suffix = path.stem.rpartition("_")
-        if not role or suffix not in _VARIANTS:
-            role, suffix = path.stem, "fp32"
-        found.setdefault(role, {}).setdefault(suffix, path.relative_to(folder).as_posix())
-    return found
-
-
-def _inside(folder: Path, file: str) -> Path:
-    """The path of a bundle's file.
-
-    Raises:
-        IntegrityError: it leaves the folder. Links are left alone: hub caches are made of them.
-    """
-    parts = PurePosixPath(file)
-    if parts.is_absolute() or ".." in parts.parts or "\\" in file or ":" in file:
-        raise IntegrityError(f"the manifest of {folder} names a file outside it: {file!r}")
-    return folder / parts
-
-
-def _check_size(folder: Path, file: FileSpec) -> None:
-    path = _inside(folder, file.file)
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError as error:
-        raise BundleNotFoundError(f"{path}, which the manifest lists, is missing") from error
-    if size != file.bytes:
-        raise IntegrityError(f"{path} has {size} bytes and the manifest says {file.bytes}: truncated or changed")
-
-
 def _check_signature(path: Path, graph: GraphSpec, session: Session) -> None:
     for kind, declared, found in (("input", graph.inputs, session.inputs), ("output", graph.outputs, session.outputs)):
         expected = {spec.name: spec.dtype for spec in declared}
         actual = {spec.name: spec.dtype for spec in found}
         if expected != actual:
             raise IntegrityError(f"the {kind}s of {path} are {actual}; the manifest says {expected}")
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleNotFoundError(f"{folder} has no config.json: not a bundle") from error
-    except (OSError, ValueError) as error:
-        raise BundleError(f"cannot read {path}: {error}") from error
-    if not isinstance(config, dict):
-        raise BundleError(f"{path} does not hold a JSON object")
-    return config
-
-
-# These count positions from pad_token_id + 1, so that many of the table's rows are never used.
-_OFFSET_POSITIONS = ("roberta", "camembert", "mpnet", "longformer", "data2vec-text", "ibert", "xmod", "esm")
-
-
-def _positions(config: Mapping[str, Any]) -> int | None:
-    """The longest input that the position table of an adopted folder's model takes."""
-    positions = config.get("max_position_embeddings")
-    if not isinstance(positions, int) or positions <= 0:
-        return None
-    if not any(name in str(config.get("model_type", "")) for name in _OFFSET_POSITIONS):
-        return positions
-    padding = config.get("pad_token_id")
-    return positions - (padding if isinstance(padding, int) else 1) - 1
-
-
-def _array(content: Mapping[str, Any]) -> Array:
-    return np.asarray(content["values"], dtype=content["dtype"]).reshape(content["shape"])

@@ -35,14 +35,6 @@ class FileSpec:
     sha256: str
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    import hashlib  # loads OpenSSL
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @dataclass(frozen=True)
 class GraphSpec:
     """One variant of one graph: its ONNX file, external weight files, and signature."""

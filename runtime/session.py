@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +12,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .environment import cpu_count, onnxruntime
 from .errors import (
     BundleNotFoundError,
     DeviceError,
     InputError,
-    MissingDependencyError,
     OptionError,
     SessionError,
     user_stacklevel,
@@ -167,60 +165,6 @@ class Session:
 
     def __reduce__(self) -> tuple[type[Session], tuple[Path, Settings]]:
         return Session, (self.path, self.settings)
-
-
-def cpu_count() -> int:
-    """CPUs that this process may really use: the smaller of its affinity and its container's quota, at least 1."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota()
-    return max(1, min(allowed, math.ceil(quota))) if quota else allowed
-
-
-def _cgroup_quota() -> float | None:
-    """CPUs granted by the control group (version 2, then 1), or None where there is no limit."""
-    try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        base = Path("/sys/fs/cgroup/cpu")
-        limit_us = int((base / "cpu.cfs_quota_us").read_text())
-        return limit_us / int((base / "cpu.cfs_period_us").read_text()) if limit_us > 0 else None
-    except (OSError, ValueError):
-        return None
-
-
-@cache
-def onnxruntime() -> Any:
-    """The ``onnxruntime`` module, imported on first use.
-
-    Raises:
-        MissingDependencyError: it is not installed, or both builds are, one overwriting the other's files.
-    """
-    builds = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
-    if len(builds) == 2:
-        raise MissingDependencyError(
-            "onnxruntime and onnxruntime-gpu are both installed and share one import name: "
-            "uninstall both, then install one: pip install 'torchless[cpu]' or 'torchless[gpu]'"
-        )
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"onnxruntime cannot be imported ({error}): pip install 'torchless[cpu]' or 'torchless[gpu]'"
-        ) from error
-    return onnxruntime
-
-
-def _installed(distribution: str) -> bool:
-    from importlib import metadata  # with it come email, zipfile and sockets: only once a session is opened
-
-    try:
-        metadata.distribution(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 @cache

@@ -5,7 +5,6 @@ Nothing here changes the underlying tokenizer's state (truncation, padding), so 
 
 from __future__ import annotations
 
-import json
 import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from .errors import (
     TruncationWarning,
     user_stacklevel,
 )
+from .files import read_json
 
 Text: TypeAlias = str | tuple[str, str]
 Truncation: TypeAlias = Literal["longest_first", "only_first", "only_second"]
@@ -81,8 +81,11 @@ class Tokenizer:
         # Truncation is state of the library's tokenizer: a second one, under a lock, keeps the first free of it.
         self._truncating: tokenizers.Tokenizer | None = None
         self._lock = threading.Lock()
-        config = {**_read(folder / "special_tokens_map.json"), **_read(folder / "tokenizer_config.json")}
-        self.max_length = max_length if max_length is not None else _limit(config)
+        config = {
+            **(read_json(folder / "special_tokens_map.json") or {}),
+            **(read_json(folder / "tokenizer_config.json") or {}),
+        }
+        self.max_length = max_length if max_length is not None else length_limit(config.get("model_max_length"))
         self.padding_side: str = config.get("padding_side", "right")
         self.truncation_side: str = config.get("truncation_side", "right")
         self.tokens: dict[str, str] = {}
@@ -318,21 +321,9 @@ def _check(text: Any) -> None:
         raise InputError(f"expected a text or a pair of texts, not {type(text).__name__}: {text!r:.80}")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise BundleError(f"cannot read {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise BundleError(f"{path} does not hold a JSON object")
-    return content
-
-
-def _limit(config: dict[str, Any]) -> int | None:
-    limit = config.get("model_max_length")
-    return int(limit) if isinstance(limit, (int, float)) and 0 < limit < _NO_LIMIT else None
+def length_limit(declared: Any) -> int | None:
+    """A tokenizer's declared ``model_max_length``, or None where it means no limit."""
+    return int(declared) if isinstance(declared, (int, float)) and 0 < declared < _NO_LIMIT else None
 
 
 def _clean_up(text: str) -> str:

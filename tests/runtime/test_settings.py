@@ -7,7 +7,7 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from torchless import DeviceError, MissingDependencyError, OptionError, Session, Settings, cpu_count
+from torchless import DeviceError, MissingDependencyError, OptionError, Session, Settings, cpu_count, environment
 from torchless import session as sessions
 
 from .factories import save_graph
@@ -189,8 +189,8 @@ def test_cpu_count(monkeypatch, tmp_path, files, affinity, expected):
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content + "\n")
-    real = sessions.Path
-    monkeypatch.setattr(sessions, "Path", lambda path: real(str(path).replace("/sys/fs/cgroup", str(tmp_path))))
+    real = environment.Path
+    monkeypatch.setattr(environment, "Path", lambda path: real(str(path).replace("/sys/fs/cgroup", str(tmp_path))))
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(affinity)), raising=False)
     assert cpu_count() == expected
 
@@ -198,7 +198,7 @@ def test_cpu_count(monkeypatch, tmp_path, files, affinity, expected):
 def test_cpu_count_without_affinity(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    monkeypatch.setattr(sessions, "_cgroup_quota", lambda: None)
+    monkeypatch.setattr(environment, "_cgroup_quota", lambda: None)
     assert cpu_count() == 3
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert cpu_count() == 1

@@ -1,0 +1,65 @@
+"""What this process has to run on: ONNX Runtime's build, and CPUs."""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .errors import MissingDependencyError
+
+
+@cache
+def onnxruntime() -> Any:
+    """The ``onnxruntime`` module, imported on first use.
+
+    Raises:
+        MissingDependencyError: it is not installed, or both builds are, one overwriting the other's files.
+    """
+    builds = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
+    if len(builds) == 2:
+        raise MissingDependencyError(
+            "onnxruntime and onnxruntime-gpu are both installed and share one import name: "
+            "uninstall both, then install one: pip install 'torchless[cpu]' or 'torchless[gpu]'"
+        )
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"onnxruntime cannot be imported ({error}): pip install 'torchless[cpu]' or 'torchless[gpu]'"
+        ) from error
+    return onnxruntime
+
+
+def _installed(distribution: str) -> bool:
+    from importlib import metadata  # with it come email, zipfile and sockets: only once a session is opened
+
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def cpu_count() -> int:
+    """CPUs that this process may really use: the smaller of its affinity and its container's quota, at least 1."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(allowed, math.ceil(quota))) if quota else allowed
+
+
+def _cgroup_quota() -> float | None:
+    """CPUs granted by the control group (version 2, then 1), or None where there is no limit."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        base = Path("/sys/fs/cgroup/cpu")
+        limit_us = int((base / "cpu.cfs_quota_us").read_text())
+        return limit_us / int((base / "cpu.cfs_period_us").read_text()) if limit_us > 0 else None
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,63 @@
+"""Reading a bundle's files: JSON objects, paths that stay inside, sizes and hashes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .errors import BundleError, BundleNotFoundError, IntegrityError
+from .manifest import FileSpec
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, or None where there is no such file.
+
+    Raises:
+        BundleError: the file cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"{path} does not hold a JSON object")
+    return content
+
+
+def inside(folder: Path, file: str) -> Path:
+    """The path of a bundle's file.
+
+    Raises:
+        IntegrityError: it leaves the folder. Links are left alone: hub caches are made of them.
+    """
+    parts = PurePosixPath(file)
+    if parts.is_absolute() or ".." in parts.parts or "\\" in file or ":" in file:
+        raise IntegrityError(f"the manifest of {folder} names a file outside it: {file!r}")
+    return folder / parts
+
+
+def check_size(folder: Path, file: FileSpec) -> None:
+    """Check that a listed file is there in its full size.
+
+    Raises:
+        BundleNotFoundError: it is missing.
+        IntegrityError: it is truncated or changed.
+    """
+    path = inside(folder, file.file)
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise BundleNotFoundError(f"{path}, which the manifest lists, is missing") from error
+    if size != file.bytes:
+        raise IntegrityError(f"{path} has {size} bytes and the manifest says {file.bytes}: truncated or changed")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    import hashlib  # loads OpenSSL
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

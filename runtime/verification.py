@@ -1,0 +1,85 @@
+"""``torchless verify``: a bundle's files against their hashes, its graphs against recorded outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .bundle import Bundle
+from .errors import BundleError, IntegrityError
+from .files import check_size, inside, sha256
+from .manifest import FILE_NAME, Reference
+from .session import Array
+
+
+def verify(
+    bundle: Bundle, dtypes: Mapping[str, Sequence[str]], progress: Callable[[str], None] | None
+) -> list[tuple[str, float, float]]:
+    """Verify the variants of a bundle's graphs; see :meth:`Bundle.verify`.
+
+    Args:
+        bundle: the opened bundle.
+        dtypes: the variants to check by role.
+        progress: called with a line before each check.
+    """
+    manifest = bundle.manifest
+    if manifest is None:
+        raise BundleError(f"{bundle.folder} has no {FILE_NAME} to verify against")
+    report = progress or (lambda line: None)
+    graphs = [manifest.graphs[role][dtype] for role, chosen in dtypes.items() for dtype in chosen]
+    for file in (*manifest.files, *(file for graph in graphs for file in (graph.model, *graph.data))):
+        report(f"hashing {file.file}")
+        check_size(bundle.folder, file)
+        if sha256(inside(bundle.folder, file.file)) != file.sha256:
+            raise IntegrityError(f"{bundle.folder / file.file} was changed: its SHA-256 is not the manifest's")
+    results = []
+    for reference in manifest.references:
+        if reference.role not in dtypes:
+            raise BundleError(f"a reference of {bundle.folder}: it has no graph {reference.role!r}")
+        for dtype in dtypes[reference.role]:
+            report(f"replaying {reference.role} {dtype}")
+            results.append(_replay(bundle, reference, dtype))
+    return results
+
+
+def _replay(bundle: Bundle, reference: Reference, dtype: str) -> tuple[str, float, float]:
+    try:
+        worst, tolerance = _difference(bundle, reference, dtype), float(reference.tolerance[dtype])
+    except BundleError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise BundleError(f"a malformed reference of {reference.role} in {bundle.folder}: {error!r}") from error
+    if not worst <= tolerance:
+        raise IntegrityError(
+            f"{reference.role} ({dtype}) of {bundle.folder} differs from the recorded outputs by {worst:.3g}; "
+            f"the tolerance is {tolerance:.3g}"
+        )
+    return f"{reference.role} {dtype}", worst, tolerance
+
+
+def _difference(bundle: Bundle, reference: Reference, dtype: str) -> float:
+    """The largest difference between a graph's outputs and those recorded; NaN where an output is."""
+    variant = Bundle(bundle.folder, bundle.settings, {reference.role: dtype})
+    feeds = {name: _array(content) for name, content in reference.inputs.items()}
+    outputs = variant.session(reference.role).run(feeds, list(reference.outputs))
+    worst = 0.0
+    for name, content in reference.outputs.items():
+        found = outputs[name]
+        if list(found.shape) != list(content["shape"]):
+            raise IntegrityError(f"{name} has shape {found.shape}; {content['shape']} was recorded")
+        indices = content.get("indices")
+        values = found.ravel() if indices is None else found.ravel()[indices]
+        recorded = np.asarray(content["values"], dtype=np.float64)
+        if values.shape != recorded.shape:
+            raise ValueError(f"{recorded.size} values of {name} where there are {values.size}")
+        with np.errstate(invalid="ignore"):
+            differences = np.abs(values - recorded) / (1 + np.abs(recorded))
+        differences[values == recorded] = 0.0  # equal infinities too
+        worst = float(np.maximum(worst, np.max(differences, initial=0.0)))  # which keeps NaN
+    return worst
+
+
+def _array(content: Mapping[str, Any]) -> Array:
+    return np.asarray(content["values"], dtype=content["dtype"]).reshape(content["shape"])
