@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,19 +13,32 @@ ALIASES = {
     "ner": "token-classification",
 }
 
+# A translation may name its languages: translation_en_to_de.
+_TRANSLATION = re.compile(r"translation_(\w+?)_to_(\w+)")
+
 # The suffix of an architecture's class name tells the task: BertForSequenceClassification, RobertaForMaskedLM, ...
 HEADS = {
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
     "ForQuestionAnswering": "question-answering",
     "ForMaskedLM": "fill-mask",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+    "ModelWithLMHead": "text-generation",
+    "ForConditionalGeneration": "text2text-generation",
+    "MTModel": "text2text-generation",
     "Model": "feature-extraction",
 }
 
 # Tasks that run on a bundle made for another task: zero-shot classification reads an entailment classifier.
-SERVED_BY = {"zero-shot-classification": "text-classification"}
+SERVED_BY = {
+    "zero-shot-classification": "text-classification",
+    "next-token": "text-generation",
+    "summarization": "text2text-generation",
+    "translation": "text2text-generation",
+}
 
-TASKS = (*HEADS.values(), *SERVED_BY)
+TASKS = tuple(dict.fromkeys((*HEADS.values(), *SERVED_BY)))
 
 
 def normalize(task: str) -> str:
@@ -32,18 +46,37 @@ def normalize(task: str) -> str:
 
     Raises:
         TaskError: no such task.
+
+    Example:
+        >>> normalize("translation_en_to_de")
+        'translation'
     """
-    name = ALIASES.get(task, task)
+    name = "translation" if _TRANSLATION.fullmatch(task) else ALIASES.get(task, task)
     if name not in TASKS:
         known = ", ".join((*TASKS, *ALIASES))
-        raise TaskError(f"unknown task {task!r}; known tasks: {known}")
+        raise TaskError(f"unknown task {task!r}; known tasks: {known}, translation_xx_to_yy")
     return name
+
+
+def options(task: str) -> dict[str, Any]:
+    """What a task's name says besides the task, as options of its pipeline.
+
+    Example:
+        >>> options("translation_en_to_de")
+        {'languages': ('en', 'de')}
+    """
+    pair = _TRANSLATION.fullmatch(task)
+    return {} if pair is None else {"languages": pair.groups()}
 
 
 def infer(config: Mapping[str, Any]) -> str | None:
     """The task that a ``config.json``'s ``architectures`` point to, or None where they do not tell."""
     for architecture in map(str, config.get("architectures") or ()):
-        if architecture.endswith(("HeadModel", "HeadsModel")):  # a language model: not one of our tasks
+        if architecture.endswith("WithLMHeadModel"):  # an old name for language models of several kinds
+            if config.get("is_encoder_decoder"):
+                return "text2text-generation"
+            continue
+        if architecture.endswith("HeadsModel"):  # a language model and a classifier at once: not one of our tasks
             continue
         for suffix, task in HEADS.items():
             if architecture.endswith(suffix):

@@ -1,42 +1,21 @@
-"""What all pipelines share: options, one input or many, batches by length, answers in order."""
+"""What all pipelines share: options, one input or many, answers in order, pickling."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
 from itertools import islice
 from typing import Any, ClassVar, Generic, TypeVar
 
-import tokenizers
-
 from .. import tasks
 from ..bundle import Bundle
-from ..errors import BundleError, InputError, OptionError, TaskError
-from ..session import Array
+from ..errors import InputError, OptionError, TaskError
 
 OptionsT = TypeVar("OptionsT")
 
 # Inputs that are looked at together, to be batched by length; also what bounds the memory of a long stream.
 LOOKAHEAD = 1024
-# Tokens (rows x padded length) of one batch on a CPU: large enough to reuse the weights that a step reads from
-# memory, small enough for activations to stay in the cache. Measured on BERT-base and on the shipped samples.
-TOKENS_PER_BATCH = 1024
-# Rows are padded by at most this share of their batch's tokens before a new batch is begun.
-PADDING_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class Request:
-    """One input, tokenized: the rows that the model has to see, and what is needed to read the answer.
-
-    Attributes:
-        rows: one encoding per row; several where the input was cut into windows or paired with candidates.
-        context: the task's own.
-    """
-
-    rows: Sequence[tokenizers.Encoding]
-    context: Any = None
 
 
 class Pipeline(ABC, Generic[OptionsT]):
@@ -47,8 +26,8 @@ class Pipeline(ABC, Generic[OptionsT]):
 
     Args:
         bundle: the opened bundle.
-        batch_size: rows that run together at the most; None chooses by their length. A stream of inputs is read up
-            to 1,024 ahead to find rows of like length; with ``batch_size=1`` each is answered as it comes.
+        batch_size: rows that run together at the most; None chooses by their length. A stream of inputs is read
+            ahead to find rows of like length; with ``batch_size=1`` each is answered as it comes.
         options: defaults of the options that a call accepts.
 
     Raises:
@@ -57,10 +36,8 @@ class Pipeline(ABC, Generic[OptionsT]):
     """
 
     task: ClassVar[str]
-    # The outputs that the graph must have, with their number of dimensions.
-    outputs: ClassVar[Mapping[str, int]]
-    # Whether outputs have a value per token; then rows are given to `_reduce` without their padding.
-    per_token: ClassVar[bool] = False
+    # How many inputs of a stream are read before the first is answered.
+    lookahead: ClassVar[int] = LOOKAHEAD
     options_type: type[OptionsT]
 
     def __init__(self, bundle: Bundle, *, batch_size: int | None = None, **options: Any) -> None:
@@ -68,20 +45,15 @@ class Pipeline(ABC, Generic[OptionsT]):
             raise OptionError(f"batch_size must be a positive integer or None, not {batch_size!r}")
         self.bundle = bundle
         self.batch_size = batch_size
-        self._given = options
-        self._defaults: OptionsT = self.options_type()
-        self._defaults = self._options(options)
+        self._given: Mapping[str, Any] = {}
+        self._check_names(options)
         served = tasks.SERVED_BY.get(self.task, self.task)
         if bundle.manifest is not None and bundle.task != served:
             raise TaskError(f"{bundle.folder} was made for {bundle.task!r} and cannot do {self.task!r}")
-        self.session = bundle.session("model")
         self.tokenizer = bundle.tokenizer
-        found = {spec.name: len(spec.shape) for spec in self.session.outputs}
-        if any(found.get(name) != rank for name, rank in self.outputs.items()):
-            raise TaskError(
-                f"{self.task!r} needs a graph with outputs {dict(self.outputs)} (name: dimensions); "
-                f"that of {bundle.folder} has {found}"
-            )
+        self._open()
+        self._options(options)  # a malformed default is told now
+        self._given = options
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Answer one input, a list of them, or any iterable; see the class for inputs, options and answers.
@@ -97,11 +69,20 @@ class Pipeline(ABC, Generic[OptionsT]):
             InputError: an input that cannot be processed.
             OptionError: an unknown or malformed option.
         """
+        return self._call(self._input(args, options), options)
+
+    @classmethod
+    def option_types(cls) -> dict[str, str]:
+        """The task's options by name, each with its declared type."""
+        return {field.name: str(field.type) for field in fields(cls.options_type)}  # type: ignore[arg-type]
+
+    def _input(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """The one argument that stands for the inputs, by position or as ``inputs=``."""
         if "inputs" in options:
             args = (*args, options.pop("inputs"))
         if len(args) != 1:
             raise InputError(f"{self.task} takes one input, a list or an iterable of them, not {len(args)} arguments")
-        return self._call(args[0], options)
+        return args[0]
 
     def _call(self, inputs: Any, options: Mapping[str, Any]) -> Any:
         chosen = self._options(options)
@@ -115,96 +96,38 @@ class Pipeline(ABC, Generic[OptionsT]):
         raise InputError(f"{self.task} takes one input, a list or an iterable of them, not {type(inputs).__name__}")
 
     @abstractmethod
-    def _prepare(self, items: list[Any], options: OptionsT) -> list[Request]:
-        """Check and tokenize inputs."""
+    def _open(self) -> None:
+        """Open what answers: a session or a generator.
+
+        Raises:
+            TaskError: the bundle's graphs are those of another task.
+        """
 
     @abstractmethod
-    def _reduce(self, row: tokenizers.Encoding, outputs: Mapping[str, Array], options: OptionsT) -> Any:
-        """What has to be kept of the outputs of one row, which lie in memory that is let go afterwards."""
-
-    @abstractmethod
-    def _finish(self, request: Request, reduced: list[Any], options: OptionsT) -> Any:
-        """The answer to one input, from what was kept of its rows."""
+    def _answer(self, items: list[Any], options: OptionsT) -> Iterator[Any]:
+        """The answers to inputs, in order."""
 
     def _is_single(self, inputs: Any, options: OptionsT) -> bool:
         return isinstance(inputs, (str, Mapping))
 
-    def _options(self, given: Mapping[str, Any]) -> OptionsT:
-        known = [field.name for field in fields(self._defaults)]  # type: ignore[arg-type]
+    def _check_names(self, given: Mapping[str, Any]) -> None:
+        known = list(self.option_types())
         if unknown := [name for name in given if name not in known]:
             raise OptionError(f"{self.task} has no option {unknown[0]!r}; it has {', '.join(known) or 'none'}")
-        return replace(self._defaults, **given)  # type: ignore[type-var]
 
-    def _check_classes(self, count: int) -> None:
-        """Raise BundleError where the graph's classes are not those that the configuration names."""
-        if count != len(self.bundle.labels):
-            raise BundleError(
-                f"{self.bundle.folder}/config.json names {len(self.bundle.labels)} labels and the graph gives {count}"
-            )
+    def _options(self, given: Mapping[str, Any]) -> OptionsT:
+        """The options of a call: those given, then those of construction, then the task's defaults."""
+        self._check_names(given)
+        return self.options_type(**{**self._given, **given})
 
     def _stream(self, inputs: Iterable[Any], options: OptionsT) -> Iterator[Any]:
         iterator = iter(inputs)
-        ahead = 1 if self.batch_size == 1 else LOOKAHEAD
+        ahead = 1 if self.batch_size == 1 else self.lookahead
         while items := list(islice(iterator, ahead)):
             yield from self._answer(items, options)
 
-    def _answer(self, items: list[Any], options: OptionsT) -> Iterator[Any]:
-        requests = self._prepare(items, options)
-        rows = [row for request in requests for row in request.rows]
-        reduced: list[Any] = [None] * len(rows)
-        for batch in batches([len(row) for row in rows], self.batch_size):
-            model_inputs = self.tokenizer.collate([rows[index] for index in batch])
-            outputs = self.session.run(model_inputs, list(self.outputs))
-            width = model_inputs["input_ids"].shape[1]
-            for place, index in enumerate(batch):
-                own = {name: value[place] for name, value in outputs.items()}
-                if self.per_token:
-                    length = len(rows[index])
-                    kept = slice(0, length) if self.tokenizer.padding_side == "right" else slice(width - length, width)
-                    own = {name: value[kept] for name, value in own.items()}
-                reduced[index] = self._reduce(rows[index], own, options)
-        start = 0
-        for request in requests:
-            end = start + len(request.rows)
-            yield self._finish(request, reduced[start:end], options)
-            start = end
-
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _reopen, (type(self), self.bundle, self.batch_size, self._given)
-
-
-def batches(lengths: Sequence[int], batch_size: int | None) -> list[list[int]]:
-    """Group rows of like length.
-
-    Args:
-        lengths: tokens of each row.
-        batch_size: rows per batch at the most; None bounds the padded tokens of a batch and the share of padding.
-
-    Returns:
-        Row numbers by batch, every row once, longest first: a batch that does not fit in memory fails at once.
-
-    Example:
-        >>> batches([3, 100, 4], batch_size=2)
-        [[1, 2], [0]]
-    """
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    found: list[list[int]] = []
-    tokens = longest = 0
-    for row in order:
-        size = len(found[-1]) + 1 if found else 0
-        if batch_size is not None:
-            fits = 0 < size <= batch_size
-        else:
-            padded = size * longest
-            padding = padded - tokens - lengths[row]
-            fits = bool(found) and padded <= TOKENS_PER_BATCH and padding <= PADDING_SHARE * padded
-        if fits:
-            found[-1].append(row)
-            tokens += lengths[row]
-        else:
-            found.append([row])
-            tokens = longest = lengths[row]
-    return found
 
 
 def check_text(text: Any, what: str = "text") -> str:

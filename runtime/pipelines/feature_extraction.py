@@ -12,7 +12,8 @@ import tokenizers
 from ..errors import InputError, OptionError
 from ..ops import l2_normalize, mean_pool
 from ..session import Array
-from .base import Pipeline, Request, check_flag, check_text
+from .base import check_flag, check_text
+from .single_pass import Request, SinglePassPipeline
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class FeatureExtractionOptions:
             raise OptionError("normalize=True scales the pooled vector, so it needs pooling='cls' or 'mean'")
 
 
-class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
+class FeatureExtractionPipeline(SinglePassPipeline[FeatureExtractionOptions]):
     """The last hidden states of a text, ``str``: a float32 array ``(1, length, hidden)``, or ``(hidden,)`` pooled.
 
     Special tokens count, as in transformers' pipeline and in sentence-transformers' pooling. Options:

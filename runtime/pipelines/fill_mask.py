@@ -13,7 +13,8 @@ import tokenizers
 from ..errors import InputError, OptionError, TaskError, user_stacklevel
 from ..ops import softmax, top_k
 from ..session import Array
-from .base import Pipeline, Request, check_integer, check_text
+from .base import check_integer, check_text
+from .single_pass import Request, SinglePassPipeline
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class FillMaskOptions:
             object.__setattr__(self, "targets", tuple(targets))
 
 
-class FillMaskPipeline(Pipeline[FillMaskOptions]):
+class FillMaskPipeline(SinglePassPipeline[FillMaskOptions]):
     """Fillings of the mask tokens of a text, ``str``: ``{"score", "token", "token_str", "sequence"}``, best first.
 
     One mask is answered by a list of fillings, several by one such list each. A list of one text is answered like

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ..errors import InputError, OptionError, TruncationWarning, user_stacklevel
 from ..ops import top_k
 from ..session import Array
-from .base import Pipeline, Request, check_flag, check_integer, check_text
+from .base import check_flag, check_integer, check_text
+from .single_pass import Request, SinglePassPipeline
 
 _MAX_SEQ_LEN = 384
 _DOC_STRIDE = 128
@@ -68,7 +69,7 @@ class _Spans(NamedTuple):
     null_score: float
 
 
-class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
+class QuestionAnsweringPipeline(SinglePassPipeline[QuestionAnsweringOptions]):
     """The answer to ``question`` in ``context``: ``{"score", "start", "end", "answer"}``.
 
     Call it with ``question=`` and ``context=`` (texts, or lists of them; one context may serve several questions),

@@ -11,7 +11,8 @@ import tokenizers
 from ..errors import InputError, OptionError
 from ..ops import sigmoid, softmax, top_k
 from ..session import Array
-from .base import Pipeline, Request, check_integer, check_text
+from .base import check_integer, check_text
+from .single_pass import Request, SinglePassPipeline
 
 _FUNCTIONS = ("sigmoid", "softmax", "none")
 
@@ -39,7 +40,7 @@ class TextClassificationOptions:
             raise OptionError(f"function_to_apply must be one of {_FUNCTIONS} or None, not {self.function_to_apply!r}")
 
 
-class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
+class TextClassificationPipeline(SinglePassPipeline[TextClassificationOptions]):
     """Labels and scores of a text, ``str``, or of a pair, ``{"text": str, "text_pair": str}``.
 
     Answers are ``{"label": str, "score": float}``: one in a list for a single text, one each for many inputs; a list

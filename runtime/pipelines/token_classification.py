@@ -16,7 +16,8 @@ import tokenizers
 from ..errors import InputError, OptionError
 from ..ops import softmax
 from ..session import Array
-from .base import Pipeline, Request, check_flag, check_integer, check_text
+from .base import check_flag, check_integer, check_text
+from .single_pass import Request, SinglePassPipeline
 
 _STRATEGIES = ("none", "simple", "first", "average", "max")
 Entity = dict[str, Any]
@@ -66,7 +67,7 @@ class _Text:
     word_starts: list[int] | None
 
 
-class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
+class TokenClassificationPipeline(SinglePassPipeline[TokenClassificationOptions]):
     """Entities of a text, ``str``, or of a list of words with ``is_split_into_words=True``.
 
     Each answer is a list of ``{"entity", "score", "index", "word", "start", "end"}`` per token, or with an

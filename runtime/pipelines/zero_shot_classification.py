@@ -17,7 +17,8 @@ from ..bundle import Bundle
 from ..errors import InputError, OptionError, user_stacklevel
 from ..ops import softmax
 from ..session import Array
-from .base import Pipeline, Request, check_flag, check_text
+from .base import check_flag, check_text
+from .single_pass import Request, SinglePassPipeline
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class ZeroShotClassificationOptions:
             raise OptionError(f"hypothesis_template needs one {{}} for the label: {self.hypothesis_template!r}")
 
 
-class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
+class ZeroShotClassificationPipeline(SinglePassPipeline[ZeroShotClassificationOptions]):
     """Scores of the caller's labels for a text, ``str``: ``{"sequence", "labels", "scores"}``, best first.
 
     Runs on a text-classification bundle of an entailment (NLI) checkpoint. The labels may be given second:

@@ -8,7 +8,8 @@ import pytest
 
 from torchless import Bundle, InputError, OptionError, Pipeline, TaskError, pipeline
 from torchless.pipelines import PIPELINES
-from torchless.pipelines.base import LOOKAHEAD, PADDING_SHARE, TOKENS_PER_BATCH, batches
+from torchless.pipelines.base import LOOKAHEAD
+from torchless.pipelines.batching import PADDING_SHARE, TOKENS_PER_BATCH, batches
 
 from .factories import make_bundle
 
