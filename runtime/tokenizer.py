@@ -97,8 +97,8 @@ class Tokenizer:
             if identifier is not None:
                 self.tokens[name], self.ids[name] = str(token), identifier
         # Cleaning up spaces is meant for word pieces; transformers skips it for byte-pair encodings too.
-        bpe = type(self.backend.model).__name__ == "BPE"
-        self._clean_up = bool(config.get("clean_up_tokenization_spaces", False)) and not bpe
+        self._bpe = type(self.backend.model).__name__ == "BPE"
+        self._clean_up = bool(config.get("clean_up_tokenization_spaces", False))
         # Words can only be told apart by tokens where continuation pieces carry a prefix such as "##".
         self.marks_subwords = bool(getattr(self.backend.model, "continuing_subword_prefix", None))
 
@@ -243,10 +243,23 @@ class Tokenizer:
             arrays["token_type_ids"][row, place] = encoding.type_ids
         return Batch(arrays, encodings)
 
-    def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]], skip_special_tokens: bool = False) -> str:
-        """The text of token ids."""
+    def decode(
+        self,
+        ids: Sequence[int] | NDArray[np.integer[Any]],
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+    ) -> str:
+        """The text of token ids.
+
+        Args:
+            ids: the tokens.
+            skip_special_tokens: leave special tokens out.
+            clean_up_tokenization_spaces: whether to remove the spaces that word pieces leave before punctuation; None
+                takes the configuration's. The text of byte-pair encodings is never changed.
+        """
         text: str = self.backend.decode([int(i) for i in ids], skip_special_tokens=skip_special_tokens)
-        return _clean_up(text) if self._clean_up else text
+        wanted = self._clean_up if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
+        return _clean_up(text) if wanted and not self._bpe else text
 
     def join(self, tokens: Sequence[str]) -> str:
         """The text of token strings, as the tokenizer's decoder joins them."""
