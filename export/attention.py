@@ -53,13 +53,16 @@ def attention(
         UnsupportedAttentionError: a part that the operator cannot express.
     """
     _check(module, query, key, attention_mask, options)
+    bias = options.get("position_bias")
+    if bias is not None:
+        attention_mask = bias if attention_mask is None else bias + attention_mask
     batch, heads, length, head = query.shape
     attributes: dict[str, Any] = {"num_heads": heads}
     if scaling is not None and not math.isclose(scaling, head**-0.5):
         attributes["scale"] = float(scaling)
     (output,) = torch.onnx.ops.symbolic_multi_out(
         f"com.microsoft::{OPERATOR}",
-        _without_trailing_none(_flat(query), _flat(key), _flat(value), None, None, attention_mask),
+        without_trailing_none(flat(query), flat(key), flat(value), None, None, attention_mask),
         attributes,
         dtypes=[query.dtype],
         shapes=[(batch, length, heads * value.shape[-1])],
@@ -108,17 +111,17 @@ def _check(
         raise UnsupportedAttentionError(f"{query.shape[1]} query heads share {key.shape[1]} key heads")
     if attention_mask is None and getattr(module, "is_causal", False):
         raise UnsupportedAttentionError("the mask is causal and implied")
-    for name in ("position_bias", "softcap", "s_aux", "head_mask"):
+    for name in ("softcap", "s_aux", "head_mask"):
         if options.get(name) is not None:
             raise UnsupportedAttentionError(f"the attention takes {name}")
 
 
-def _flat(heads: torch.Tensor) -> torch.Tensor:
+def flat(heads: torch.Tensor) -> torch.Tensor:
     """``(batch, heads, length, head)`` to ``(batch, length, heads * head)``."""
     return heads.transpose(1, 2).flatten(2)
 
 
-def _without_trailing_none(*inputs: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+def without_trailing_none(*inputs: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
     count = max(index for index, value in enumerate(inputs) if value is not None) + 1
     return inputs[:count]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import onnx_ir as ir
 import torch
@@ -11,10 +12,12 @@ from transformers import PreTrainedModel
 
 from torchless.errors import ExportError
 
-from . import attention
+from . import attention, cached_attention
+from .architectures import adapted
 from .checkpoint import Checkpoint
 from .encoder import Encoder, as_tensors, sample_inputs
 from .graph import clean
+from .plans import Plan, finish
 from .translations import TRANSLATIONS
 
 # Odd sizes that no model uses for something else, so that no axis can be taken for a constant.
@@ -30,7 +33,7 @@ def implementations(model: PreTrainedModel, wanted: str) -> tuple[str, ...]:
 
 
 def capture(checkpoint: Checkpoint, implementation: str, opset: int) -> ir.Model:
-    """Trace the checkpoint with one of :func:`implementations`.
+    """Trace an encoder's checkpoint with one of :func:`implementations`.
 
     Raises:
         ExportError: torch cannot trace the model or has no ONNX translation of an operator in it.
@@ -38,29 +41,57 @@ def capture(checkpoint: Checkpoint, implementation: str, opset: int) -> ir.Model
     module = Encoder(checkpoint.model, checkpoint.recipe).eval()
     inputs = as_tensors(sample_inputs(checkpoint, _BATCH, _LENGTH), checkpoint.model.device)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+    with _attention(checkpoint.model, implementation):
+        return _trace(module, inputs, dict.fromkeys(inputs, axes), list(inputs), module.fields, opset)
+
+
+def capture_plan(model: PreTrainedModel, plan: Plan, opset: int) -> ir.Model:
+    """Trace a graph of a generating model.
+
+    Raises:
+        ExportError: torch cannot trace the model or has no ONNX translation of an operator in it.
+    """
+    inputs = torch.utils._pytree.tree_map(lambda tensor: tensor.to(model.device), plan.inputs)
+    with cached_attention.cached(model), adapted(model):
+        graph = _trace(plan.module, inputs, plan.axes, plan.input_names, plan.output_names, opset)
+    finish(graph, plan)
+    return graph
+
+
+def _trace(
+    module: torch.nn.Module,
+    inputs: dict[str, Any],
+    axes: dict[str, Any],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    opset: int,
+) -> ir.Model:
+    name = type(getattr(module, "model", module)).__name__
     try:
-        with _attention(checkpoint.model, implementation), torch.no_grad():
+        with torch.no_grad():
             program = torch.onnx.export(
                 module,
                 kwargs=inputs,
-                input_names=list(inputs),
-                output_names=list(module.fields),
-                dynamic_shapes=dict.fromkeys(inputs, axes),
+                input_names=list(input_names),
+                output_names=list(output_names),
+                dynamic_shapes=axes,
                 opset_version=opset,
                 custom_translation_table=TRANSLATIONS,
                 dynamo=True,
                 verbose=False,
             )
     except (torch.onnx.OnnxExporterError, attention.UnsupportedAttentionError) as error:
-        raise ExportError(f"torch cannot export {type(checkpoint.model).__name__}: {_reason(error)}") from error
+        raise ExportError(f"torch cannot export {name}: {_reason(error)}") from error
     if program is None:
-        raise ExportError(f"torch exported nothing for {type(checkpoint.model).__name__}")
+        raise ExportError(f"torch exported nothing for {name}")
     return clean(program.model)
 
 
 def attention_of(model: ir.Model) -> str:
     """The operator's name where the graph holds fused attention, else "traced"."""
-    return attention.OPERATOR if any(node.op_type == attention.OPERATOR for node in model.graph) else TRACED
+    operators = {node.op_type for node in model.graph}
+    fused = (cached_attention.OPERATOR, attention.OPERATOR)
+    return next((operator for operator in fused if operator in operators), TRACED)
 
 
 @contextmanager

@@ -63,3 +63,27 @@ def _cgroup_quota() -> float | None:
         return limit_us / int((base / "cpu.cfs_period_us").read_text()) if limit_us > 0 else None
     except (OSError, ValueError):
         return None
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take: what is free, within its control group's limit; None where unknown."""
+    limits = [limit for limit in (_free_memory(), _cgroup_memory()) if limit is not None]
+    return min(limits, default=None)
+
+
+def _free_memory() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
+        return None
+
+
+def _cgroup_memory() -> int | None:
+    """Bytes left to the control group (version 2), or None where there is no limit."""
+    base = Path("/sys/fs/cgroup")
+    try:
+        limit = (base / "memory.max").read_text().strip()
+        return None if limit == "max" else int(limit) - int((base / "memory.current").read_text())
+    except (OSError, ValueError):
+        return None
