@@ -1,0 +1,1 @@
+"""Generating text: options, processors of logits, sampling, beam search and streaming, on NumPy arrays."""
