@@ -52,7 +52,7 @@ def load(folder: Path, task: str | None, device: str) -> Checkpoint:
     tokenizer = _load_tokenizer(folder)
     model, report = _load_model(folder, config, recipe)
     model.to(device)
-    _check_text_encoder(model)
+    _check_reads_text(model)
     _check_weights(model, report["missing_keys"], recipe)
     return Checkpoint(config, tokenizer, model, recipe)
 
@@ -70,7 +70,7 @@ def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def _load_model(folder: Path, config: PreTrainedConfig, recipe: Recipe) -> tuple[Any, dict[str, Any]]:
     """The model in float32, whatever it was saved in, and what transformers says about its weights."""
-    model_class: Any = _model_class(config, recipe.task)
+    model_class: Any = _model_class(config, recipe)
     loaded: tuple[Any, dict[str, Any]] = _loading(
         "the weights",
         lambda: model_class.from_pretrained(
@@ -103,10 +103,11 @@ def _infer(config: PreTrainedConfig) -> str:
     )
 
 
-def _model_class(config: PreTrainedConfig, task: str) -> type[PreTrainedModel]:
+def _model_class(config: PreTrainedConfig, recipe: Recipe) -> type[PreTrainedModel]:
     """The transformers class that serves the task for this architecture."""
-    if config.is_encoder_decoder:
-        raise ExportError(f"{config.model_type} is an encoder-decoder architecture: only encoders can be exported")
+    task = recipe.task
+    if config.is_encoder_decoder and not recipe.encodes:
+        raise ExportError(f"{config.model_type} is an encoder-decoder architecture: it cannot be exported for {task!r}")
     auto_class = TasksManager.get_model_class_for_task(task, model_type=config.model_type)
     try:
         model_class: type[PreTrainedModel] = auto_class._model_mapping[type(config)]
@@ -115,7 +116,7 @@ def _model_class(config: PreTrainedConfig, task: str) -> type[PreTrainedModel]:
     return model_class[0] if isinstance(model_class, tuple) else model_class
 
 
-def _check_text_encoder(model: PreTrainedModel) -> None:
+def _check_reads_text(model: PreTrainedModel) -> None:
     if model.main_input_name != "input_ids":
         raise ExportError(
             f"{type(model).__name__} takes {model.main_input_name}: only text models can be exported for now"
@@ -141,7 +142,8 @@ def _without_effect(model: PreTrainedModel, names: set[str], recipe: Recipe) -> 
     if not parameters:
         return set()
     ids = torch.zeros((1, 8), dtype=torch.int64, device=model.device)
-    result = model(input_ids=ids, attention_mask=torch.ones_like(ids))
+    decoded = {"decoder_input_ids": ids} if recipe.encodes else {}
+    result = model(input_ids=ids, attention_mask=torch.ones_like(ids), **decoded)
     total = torch.stack([result[output.name].sum() for output in recipe.outputs]).sum()
     gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
     return {name for name, gradient in zip(parameters, gradients, strict=True) if gradient is None}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
-from torchless.manifest import TensorSpec
+from torchless.manifest import GraphSpec, TensorSpec
+
+from .bundle import file_spec
 
 PRODUCER = "torchless"
 _IR_VERSION = 10
@@ -67,6 +69,19 @@ def signature(values: Iterable[ir.Value]) -> tuple[TensorSpec, ...]:
         )
         for value in values
     )
+
+
+def spec(folder: Path, model: ir.Model, files: Sequence[Path]) -> GraphSpec:
+    """What the manifest says of a saved graph: its files, the model first, and its signature."""
+    first, *data = (file_spec(path, folder) for path in files)
+    return GraphSpec(
+        model=first, data=tuple(data), inputs=signature(_required(model)), outputs=signature(model.graph.outputs)
+    )
+
+
+def _required(model: ir.Model) -> list[ir.Value]:
+    """The inputs that have no default."""
+    return [value for value in model.graph.inputs if value.name not in model.graph.initializers]
 
 
 def _skip_reshapes(graph: ir.Graph) -> None:

@@ -10,8 +10,15 @@ from torchless.tokenizer import length_limit
 
 def max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The longest input in tokens, special tokens included; None where neither model nor tokenizer sets a limit."""
-    limits = [limit for limit in (_positions(model), length_limit(tokenizer.model_max_length)) if limit is not None]
+    positions = declared_positions(model) if model.can_generate() else _positions(model)
+    limits = [limit for limit in (positions, length_limit(tokenizer.model_max_length)) if limit is not None]
     return min(limits, default=None)
+
+
+def declared_positions(model: PreTrainedModel) -> int | None:
+    """The positions that the configuration says the model was made for; those of a generating model are meant so."""
+    declared = getattr(model.config, "max_position_embeddings", None)
+    return declared if isinstance(declared, int) and declared > 0 else None
 
 
 def _positions(model: PreTrainedModel) -> int | None:
@@ -19,8 +26,8 @@ def _positions(model: PreTrainedModel) -> int | None:
 
     Where the position embedding has a padding index, positions start after it (RoBERTa and its descendants).
     """
-    declared = getattr(model.config, "max_position_embeddings", None)
-    if not isinstance(declared, int) or declared <= 0:
+    declared = declared_positions(model)
+    if declared is None:
         return None
     sizes = [
         module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)

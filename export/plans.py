@@ -210,5 +210,10 @@ def finish(model: ir.Model, plan: Plan) -> None:
     graph.insert_before(graph[0], [first, descending])
 
 
+def is_cache(name: str) -> bool:
+    """Whether a graph's input or output of that name holds keys or values."""
+    return name.startswith(("past_key_values.", "present."))
+
+
 def _cached(values: Iterable[ir.Value]) -> Sequence[ir.Value]:
-    return [value for value in values if str(value.name).startswith(("past_key_values", "present"))]
+    return [value for value in values if is_cache(str(value.name))]

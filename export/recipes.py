@@ -23,10 +23,19 @@ class Output:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a task is exported: the graphs' outputs, under the task name by which its model class is found."""
+    """How a task is exported, under the task name by which its model class is found.
+
+    Attributes:
+        task: the bundle's task.
+        outputs: of the model.
+        generates: whether the model writes a text token by token, over a cache.
+        encodes: whether an encoder reads another text first.
+    """
 
     task: str
     outputs: tuple[Output, ...]
+    generates: bool = False
+    encodes: bool = False
 
 
 RECIPES = {
@@ -37,6 +46,8 @@ RECIPES = {
         Recipe("question-answering", (Output("start_logits", per_token=True), Output("end_logits", per_token=True))),
         Recipe("fill-mask", (Output("logits", per_token=True),)),
         Recipe("feature-extraction", (Output("last_hidden_state", per_token=True),)),
+        Recipe("text-generation", (Output("logits", per_token=True),), generates=True),
+        Recipe("text2text-generation", (Output("logits", per_token=True),), generates=True, encodes=True),
     )
 }
 

@@ -83,9 +83,9 @@ def reference(checkpoint: Checkpoint, role: str, max_length: int | None) -> Refe
     values = run_torch(checkpoint, inputs)
     return Reference(
         role=role,
-        inputs={name: _record(array) for name, array in inputs.items()},
+        inputs={name: record(array) for name, array in inputs.items()},
         outputs={
-            output.name: _sampled(values[output.name], inputs["attention_mask"] if output.per_token else None)
+            output.name: sampled(values[output.name], inputs["attention_mask"] if output.per_token else None)
             for output in checkpoint.recipe.outputs
         },
         tolerance=dict(TOLERANCE),
@@ -120,18 +120,18 @@ def _compare(
     return worst
 
 
-def _sampled(array: NDArray[np.float32], mask: NDArray[np.int64] | None) -> dict[str, Any]:
+def sampled(array: NDArray[np.float32], mask: NDArray[np.int64] | None) -> dict[str, Any]:
     """Record an array, or evenly spaced elements at attended positions where it is large or has padded ones."""
     positions = np.arange(array.size).reshape(array.shape)
     kept: NDArray[np.int64] = positions.ravel() if mask is None else positions[mask == 1].ravel()
     if kept.size == array.size <= _MAX_VALUES:
-        return _record(array)
+        return record(array)
     count = min(_MAX_VALUES, kept.size)
     indices = kept[np.linspace(0, kept.size - 1, count).round().astype(np.int64)]
-    return _record(array, indices)
+    return record(array, indices)
 
 
-def _record(array: NDArray[Any], indices: NDArray[np.int64] | None = None) -> dict[str, Any]:
+def record(array: NDArray[Any], indices: NDArray[np.int64] | None = None) -> dict[str, Any]:
     """A tensor as the manifest holds it; floats have 7 significant digits."""
     values = (array.ravel() if indices is None else array.ravel()[indices]).tolist()
     if array.dtype.kind == "f":

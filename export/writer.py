@@ -9,21 +9,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import onnx_ir as ir
 import torch
 
 from torchless import manifest
-from torchless.errors import DeviceError, ExportError, VerificationError
-from torchless.manifest import GraphSpec, Manifest
-from torchless.quantize import to_half
+from torchless.errors import DeviceError
+from torchless.manifest import Manifest
 
-from . import capture, encoder, graph, limits, tokenizer, verify
+from . import generation, limits, single, tokenizer
 from .bundle import file_spec
 from .checkpoint import Checkpoint
 from .options import Options
 from .progress import Report, timed
 
-ROLE = "model"
 _PACKAGES = ("torchless", "torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu", "tokenizers")
 
 
@@ -57,93 +54,42 @@ def write(
         ExportError: the model or the tokenizer cannot be exported.
         VerificationError: a graph or the tokenizer disagrees with the checkpoint.
     """
+    family = generation if checkpoint.recipe.generates else single
     with timed(report, "tokenizer"):
-        names = encoder.input_names(checkpoint.model, checkpoint.tokenizer)
-        tokenizer.freeze(checkpoint.tokenizer, folder, names)
-        _write_config(checkpoint, folder / "config.json")
+        tokenizer.freeze(checkpoint.tokenizer, folder, family.input_names(checkpoint))
+        _write_config(checkpoint, folder)
     longest = limits.max_length(checkpoint.model, checkpoint.tokenizer)
-    graphs, attention = _write_graphs(folder, checkpoint, longest, options, report)
+    (folder / "onnx").mkdir()
+    written = family.write_graphs(folder, checkpoint, longest, options, report)
     with timed(report, "write"):
         content = Manifest(
             task=checkpoint.recipe.task,
             model_type=checkpoint.config.model_type,
-            graphs={ROLE: graphs},
+            graphs=written.graphs,
             dtype={"cpu": options.dtypes[0], "cuda": options.dtypes[-1]},
             max_length=longest,
             files=tuple(file_spec(path, folder) for path in sorted(folder.iterdir()) if path.is_file()),
-            references=(verify.reference(checkpoint, ROLE, longest),),
-            provenance=_provenance(checkpoint, origin, attention, options.opset),
+            references=written.references,
+            provenance=_provenance(checkpoint, origin, written.attention, options.opset),
         )
         (folder / manifest.FILE_NAME).write_text(content.to_json(), encoding="utf-8")
 
 
-def _write_graphs(
-    folder: Path,
-    checkpoint: Checkpoint,
-    longest: int | None,
-    options: Options,
-    report: Report,
-) -> tuple[dict[str, GraphSpec], str]:
-    """Write and verify each variant; returns them by dtype, and how attention was captured."""
-    onnx = folder / "onnx"
-    onnx.mkdir()
-    full = onnx / "model.onnx"
-    expected = verify.cases(checkpoint, longest)
-    model, files = _capture(full, checkpoint, expected, options, report)
-    written = {"fp32": files}
-    if "fp16" in options.dtypes:
-        half = onnx / "model_fp16.onnx"
-        with timed(report, "convert to fp16"):
-            written["fp16"] = graph.save(to_half(model), half)
-        with timed(report, "verify fp16"):
-            verify.verify(half, "fp16", checkpoint.recipe.outputs, expected, options.device)
-    if "fp32" not in options.dtypes:
-        for path in written.pop("fp32"):
-            path.unlink()
-    return {dtype: _graph_spec(folder, model, written[dtype]) for dtype in options.dtypes}, capture.attention_of(model)
+def _write_config(checkpoint: Checkpoint, folder: Path) -> None:
+    """The model's configuration, with the class that was exported and, for a classifier, every label.
 
-
-def _capture(
-    path: Path,
-    checkpoint: Checkpoint,
-    expected: list[verify.Case],
-    options: Options,
-    report: Report,
-) -> tuple[ir.Model, tuple[Path, ...]]:
-    """The graph of the first attention implementation whose export agrees with the checkpoint, and its files."""
-    failures = []
-    for implementation in capture.implementations(checkpoint.model, options.attention):
-        try:
-            with timed(report, f"capture ({implementation} attention)"):
-                model = capture.capture(checkpoint, implementation, options.opset)
-                files = graph.save(model, path)
-            with timed(report, "verify"):
-                verify.verify(path, "fp32", checkpoint.recipe.outputs, expected, options.device)
-        except ExportError as error:
-            failures.append((implementation, error))
-            continue
-        return model, files
-    reasons = "; ".join(f"with {implementation} attention: {error}" for implementation, error in failures)
-    kind = VerificationError if isinstance(failures[-1][1], VerificationError) else ExportError
-    raise kind(f"{type(checkpoint.model).__name__} could not be exported: {reasons}") from failures[-1][1]
-
-
-def _graph_spec(folder: Path, model: ir.Model, files: tuple[Path, ...]) -> GraphSpec:
-    first, *data = (file_spec(path, folder) for path in files)
-    return GraphSpec(
-        model=first,
-        data=tuple(data),
-        inputs=graph.signature(model.graph.inputs),
-        outputs=graph.signature(model.graph.outputs),
-    )
-
-
-def _write_config(checkpoint: Checkpoint, path: Path) -> None:
-    """The model's configuration, with the class that was exported and, for a classifier, every label."""
+    What a generating model decodes by has a file of its own.
+    """
     config = checkpoint.model.config
     content = {**config.to_diff_dict(), "architectures": [type(checkpoint.model).__name__]}
     if "classification" in checkpoint.recipe.task:
         content |= {"id2label": config.id2label, "label2id": config.label2id}
+    _write_json(folder / "config.json", content)
+    if checkpoint.recipe.generates:
+        _write_json(folder / "generation_config.json", checkpoint.model.generation_config.to_diff_dict())
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ a relative position that is rounded falls into another bucket.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -26,7 +26,11 @@ _TYPE_ATTRIBUTES = ("to", "dtype")
 _FLOAT_ONLY = ("Range",)
 
 
-def to_half(model: ir.Model) -> ir.Model:
+def to_half(
+    model: ir.Model,
+    half_io: Callable[[str], bool] = lambda name: False,
+    float32: Callable[[ir.Node], bool] = lambda node: False,
+) -> ir.Model:
     """A float16 copy of a float32 model, with casts at its float32 inputs and outputs.
 
     Finite constants beyond float16's range become its largest value and those too small its smallest, so that a
@@ -34,11 +38,13 @@ def to_half(model: ir.Model) -> ir.Model:
 
     Args:
         model: a graph whose values have types, as an exporter or shape inference leaves them.
+        half_io: names of inputs and outputs that become float16 themselves, such as caches.
+        float32: nodes that stay in float32, because their results may leave float16's range.
     """
     result = model.clone()
     graph = result.graph
     nodes = list(graph.all_nodes())
-    kept = _kept(nodes)
+    kept = _kept(nodes, float32)
     for value in [value for part in (graph, *graph.subgraphs()) for value in part.initializers.values()]:
         _convert_initializer(value, kept)
     for node in nodes:
@@ -48,9 +54,12 @@ def to_half(model: ir.Model) -> ir.Model:
         for value in node.outputs:
             _cast_for_others(value, kept)
     for value in graph.inputs:
-        _cast_for_others(value, kept)
+        if half_io(str(value.name)) and value.dtype == _FLOAT:
+            value.type = _HALF_TENSOR
+        else:
+            _cast_for_others(value, kept)
     for index, value in enumerate(graph.outputs):
-        if value.dtype == _HALF:
+        if value.dtype == _HALF and not half_io(str(value.name)):
             _cast_output(graph, index, value)
     return result
 
@@ -62,10 +71,10 @@ def half(array: NDArray[np.float32]) -> NDArray[np.float16]:
     return np.where(tiny, np.copysign(_SMALLEST, limited), limited).astype(np.float16)
 
 
-def _kept(nodes: Iterable[ir.Node]) -> set[ir.Node]:
-    """The nodes that stay in float32: those that have to, and all that lead to a number cast to an integer."""
+def _kept(nodes: Sequence[ir.Node], float32: Callable[[ir.Node], bool]) -> set[ir.Node]:
+    """The nodes that stay in float32: those asked for, and all that lead to a number cast to an integer."""
     waiting = [node for node in nodes if _needs_float(node)]
-    kept: set[ir.Node] = set()
+    kept = {node for node in nodes if float32(node)}
     while waiting:
         node = waiting.pop()
         kept.add(node)

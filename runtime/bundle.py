@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import adopt, hub, tasks
 from .errors import BundleError, BundleNotFoundError, IntegrityError, OptionError
@@ -15,6 +15,9 @@ from .files import check_size, inside, read_json
 from .manifest import GraphSpec, Manifest
 from .session import Provider, Session, Settings
 from .tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from .generation.generator import Generator
 
 
 class Bundle:
@@ -160,6 +163,16 @@ class Bundle:
                     _check_signature(path, graph, session)
                 self._sessions[role] = session
             return self._sessions[role]
+
+    def generator(self) -> Generator:
+        """What generates token ids: greedy, sampled or by beam search, or step by step.
+
+        Raises:
+            TaskError: the bundle's graphs do not generate.
+        """
+        from .generation.generator import Generator  # only where text is generated
+
+        return Generator(self)
 
     def verify(self, progress: Callable[[str], None] | None = None) -> list[tuple[str, float, float]]:
         """Check the SHA-256 of the bundle's files and replay the recorded references on its graphs.

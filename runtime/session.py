@@ -92,6 +92,11 @@ class Session:
         path: the ``.onnx`` file.
         settings: device, threads, providers, session options.
 
+    Attributes:
+        inputs: what the graph must be given.
+        outputs: what it gives.
+        optional: names of inputs that have defaults.
+
     Raises:
         BundleNotFoundError: no such file.
         DeviceError: the device or provider cannot be had.
@@ -111,6 +116,7 @@ class Session:
         self._session = _open(self.path, self.settings)
         self.inputs = tuple(map(_spec, self._session.get_inputs()))
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
+        self.optional = frozenset(node.name for node in self._session.get_overridable_initializers())
         self._dtypes = {spec.name: np.dtype(spec.dtype) for spec in self.inputs}
         self._output_names = [spec.name for spec in self.outputs]
 

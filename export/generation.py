@@ -1,0 +1,97 @@
+"""The graphs of a model that generates, over a cache of keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx_ir as ir
+from transformers import PreTrainedModel
+
+from torchless.errors import OptionError
+from torchless.quantize import to_half
+
+from . import capture, graph
+from .checkpoint import Checkpoint
+from .limits import declared_positions
+from .options import Options
+from .plans import is_cache, plans
+from .progress import Report, timed
+from .steps import Checker, open_sessions
+from .written import Written
+
+# What carries the sums of all layers: residual additions and root mean square norms.
+_RESIDUAL = ("Add", "Mul", "Pow", "ReduceMean", "Sqrt", "Reciprocal", "SimplifiedLayerNormalization")
+
+
+def input_names(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What the graphs take of the tokenizer's outputs."""
+    return "input_ids", "attention_mask"
+
+
+def write_graphs(
+    folder: Path, checkpoint: Checkpoint, longest: int | None, options: Options, report: Report
+) -> Written:
+    """Write and verify each variant of each graph; variants are verified together, as they will run.
+
+    Raises:
+        OptionError: attention is not to be fused, without which there is no cache to write in place.
+        ExportError: the model cannot be exported.
+        VerificationError: the graphs disagree with the checkpoint.
+    """
+    if options.attention != "fused":
+        raise OptionError("generation runs over ONNX Runtime's fused attention: attention='fused' is the only choice")
+    models: dict[str, ir.Model] = {}
+    for plan in plans(checkpoint.model):
+        with timed(report, f"capture {plan.role}"):
+            models[plan.role] = capture.capture_plan(checkpoint.model, plan, options.opset)
+    encodes = checkpoint.recipe.encodes
+    checker = Checker(
+        checkpoint.model,
+        checkpoint.tokenizer.all_special_ids,
+        declared_positions(checkpoint.model) if encodes else longest,
+        longest if encodes else None,
+    )
+    files: dict[str, dict[str, tuple[Path, ...]]] = {}
+    for dtype in options.dtypes:
+        files[dtype] = _write(folder / "onnx", models, dtype, checker, options.device, report)
+    return Written(
+        graphs={
+            role: {dtype: graph.spec(folder, model, files[dtype][role]) for dtype in options.dtypes}
+            for role, model in models.items()
+        },
+        references=(checker.reference(next(reversed(models))),),
+        attention=next(map(capture.attention_of, reversed(models.values()))),
+    )
+
+
+def _wide(model: PreTrainedModel) -> Callable[[ir.Node], bool]:
+    """The nodes that stay in float32 in a float16 graph.
+
+    A model that keeps weights in float32 (T5) has a residual stream beyond float16's range: its sums and norms too.
+    """
+    modules = tuple(model._keep_in_fp32_modules or ())
+
+    def keep(node: ir.Node) -> bool:
+        if node.op_type in _RESIDUAL:
+            return bool(modules)
+        names = {part for value in node.inputs if value is not None for part in str(value.name).split(".")}
+        return node.op_type == "MatMul" and not names.isdisjoint(modules)
+
+    return keep
+
+
+def _write(
+    folder: Path, models: dict[str, ir.Model], dtype: str, checker: Checker, device: str, report: Report
+) -> dict[str, tuple[Path, ...]]:
+    """One variant of every graph; returns their files by role."""
+    files = {}
+    for role, model in models.items():
+        if dtype == "fp16":
+            with timed(report, f"convert {role} to fp16"):
+                files[role] = graph.save(to_half(model, is_cache, _wide(checker.model)), folder / f"{role}_fp16.onnx")
+        else:
+            files[role] = graph.save(model, folder / f"{role}.onnx")
+    with timed(report, f"verify {dtype}"):
+        checker.check(open_sessions({role: paths[0] for role, paths in files.items()}, device), dtype)
+    return files

@@ -1,0 +1,77 @@
+"""The one graph of a model that reads its input once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from torchless.errors import ExportError, VerificationError
+from torchless.quantize import to_half
+
+from . import capture, encoder, graph, verify
+from .checkpoint import Checkpoint
+from .options import Options
+from .progress import Report, timed
+from .written import Written
+
+ROLE = "model"
+
+
+def input_names(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What the graph takes of the tokenizer's outputs."""
+    return encoder.input_names(checkpoint.model, checkpoint.tokenizer)
+
+
+def write_graphs(
+    folder: Path, checkpoint: Checkpoint, longest: int | None, options: Options, report: Report
+) -> Written:
+    """Write and verify each variant of the graph.
+
+    Raises:
+        ExportError: the model cannot be exported.
+        VerificationError: a graph disagrees with the checkpoint.
+    """
+    full = folder / "onnx" / "model.onnx"
+    expected = verify.cases(checkpoint, longest)
+    model, files = _capture(full, checkpoint, expected, options, report)
+    written = {"fp32": files}
+    if "fp16" in options.dtypes:
+        half = full.with_name("model_fp16.onnx")
+        with timed(report, "convert to fp16"):
+            written["fp16"] = graph.save(to_half(model), half)
+        with timed(report, "verify fp16"):
+            verify.verify(half, "fp16", checkpoint.recipe.outputs, expected, options.device)
+    if "fp32" not in options.dtypes:
+        for path in written.pop("fp32"):
+            path.unlink()
+    return Written(
+        graphs={ROLE: {dtype: graph.spec(folder, model, written[dtype]) for dtype in options.dtypes}},
+        references=(verify.reference(checkpoint, ROLE, longest),),
+        attention=capture.attention_of(model),
+    )
+
+
+def _capture(
+    path: Path,
+    checkpoint: Checkpoint,
+    expected: list[verify.Case],
+    options: Options,
+    report: Report,
+) -> tuple[ir.Model, tuple[Path, ...]]:
+    """The graph of the first attention implementation whose export agrees with the checkpoint, and its files."""
+    failures = []
+    for implementation in capture.implementations(checkpoint.model, options.attention):
+        try:
+            with timed(report, f"capture ({implementation} attention)"):
+                model = capture.capture(checkpoint, implementation, options.opset)
+                files = graph.save(model, path)
+            with timed(report, "verify"):
+                verify.verify(path, "fp32", checkpoint.recipe.outputs, expected, options.device)
+        except ExportError as error:
+            failures.append((implementation, error))
+            continue
+        return model, files
+    reasons = "; ".join(f"with {implementation} attention: {error}" for implementation, error in failures)
+    kind = VerificationError if isinstance(failures[-1][1], VerificationError) else ExportError
+    raise kind(f"{type(checkpoint.model).__name__} could not be exported: {reasons}") from failures[-1][1]
