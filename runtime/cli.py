@@ -7,21 +7,15 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from . import __version__, tasks
+from . import __version__, cli_run, tasks
 from .bundle import Bundle
-from .errors import InputError, TorchlessError
-from .pipelines import PIPELINES, pipeline
+from .errors import TorchlessError
 
 _OK, _MISTAKE, _INTERRUPTED = 0, 2, 130
-_TRUE = {"true": True, "false": False, "none": None}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,13 +74,9 @@ def _parser(helping: bool) -> argparse.ArgumentParser:
         help="answer inputs",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=_task_flags() if helping else None,
+        epilog=cli_run.task_flags() if helping else None,
     )
-    run.add_argument("task", help=f"one of {', '.join((*PIPELINES, *tasks.ALIASES))}, or auto")
-    run.add_argument("bundle", help="folder of a bundle, or a model id on the hub")
-    run.add_argument("inputs", nargs="*", metavar="INPUT", help=_INPUT_HELP)
-    run.add_argument("--json", action="store_true", help="one line of JSON for each input")
-    run.add_argument("--batch-size", type=int, help="rows (inputs, windows, pairs) that run together at the most")
+    cli_run.add_arguments(run)
     _add_session_options(run)
 
     info = commands.add_parser("info", help="describe a bundle")
@@ -98,13 +88,6 @@ def _parser(helping: bool) -> argparse.ArgumentParser:
     verify.add_argument("--json", action="store_true", help="as JSON")
     _add_session_options(verify)
     return parser
-
-
-_INPUT_HELP = (
-    "a text, a file with one input on each line, or - for such lines on standard input. A line that is a JSON object "
-    'is an input with several parts: {"text": ..., "text_pair": ...}, {"question": ..., "context": ...}. '
-    "Question answering also takes the two texts QUESTION CONTEXT"
-)
 
 
 def _add_session_options(parser: argparse.ArgumentParser) -> None:
@@ -131,109 +114,9 @@ def _export(parsed: argparse.Namespace, rest: list[str]) -> None:
 
 
 def _run(parsed: argparse.Namespace, rest: list[str]) -> None:
-    task = None if parsed.task == "auto" else tasks.normalize(parsed.task)
-    bundle = _open(parsed)
-    name = task or bundle.task
-    options, texts = _task_options(name, rest)
-    answer = pipeline(name, bundle, batch_size=parsed.batch_size, **options)
-    inputs = _inputs([*parsed.inputs, *texts], name)
-    if options.get("is_split_into_words"):
-        inputs = map(_words, inputs)
-    if parsed.json:
-        for result in answer(inputs):
-            print(json.dumps(_plain(result), ensure_ascii=False), flush=True)
-        return
-    for result in answer(inputs):
-        print(_text(result), flush=True)
-
-
-def _task_options(task: str | None, rest: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """The task's own options, and the inputs that stood behind them."""
-    parser = argparse.ArgumentParser(prog=f"torchless run {task}", allow_abbrev=False)
-    for flag, annotation in _flags(task).items() if task is not None and task in PIPELINES else ():
-        parser.add_argument(flag, type=partial(_value, annotation), default=argparse.SUPPRESS)
-    parser.add_argument("inputs", nargs="*")
-    options = vars(parser.parse_args(rest))
-    return options, options.pop("inputs")
-
-
-def _task_flags() -> str:
-    listed = "\n".join(f"  {task}:\n    {' '.join(_flags(task))}" for task in PIPELINES)
-    return f"options of the tasks, such as --top-k 3 or --aggregation-strategy simple:\n{listed}"
-
-
-def _flags(task: str) -> dict[str, str]:
-    """The flags of a task's options, and the type that each is declared with."""
-    return {f"--{field.name.replace('_', '-')}": str(field.type) for field in fields(PIPELINES[task].options_type)}
-
-
-def _value(annotation: str, text: str) -> Any:
-    """The text as its option's type: texts and lists of texts stay texts, all else is a number, flag or none."""
-    if f"'{text}'" in annotation or f'"{text}"' in annotation:  # one of a Literal's texts
-        return text
-    if "str" in annotation:
-        items = _json(text)
-        if isinstance(items, list):
-            return items
-        return text.split(",") if annotation.startswith("Sequence") else text
-    if text.lower() in _TRUE:
-        return _TRUE[text.lower()]
-    value = _json(text)
-    return value if isinstance(value, (int, float)) else text
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _words(item: Any) -> list[str]:
-    """A line as words: a JSON list, or what stands between spaces."""
-    words = _json(item) if isinstance(item, str) else None
-    return words if isinstance(words, list) else str(item).split()
-
-
-def _inputs(arguments: list[str], task: str | None) -> Iterable[Any]:
-    if not arguments:
-        raise InputError("no input: give a text, a file, or - to read lines from standard input")
-    if task == "question-answering" and len(arguments) == 2 and not arguments[0].startswith("{"):
-        return iter([{"question": arguments[0], "context": arguments[1]}])
-    return (item for argument in arguments for item in _lines(argument))
-
-
-def _lines(argument: str) -> Iterator[Any]:
-    source = "standard input" if argument == "-" else argument
-    try:
-        if argument == "-":
-            yield from map(_item, sys.stdin)
-        elif _is_file(argument):
-            with Path(argument).open(encoding="utf-8") as file:
-                yield from map(_item, file)
-        else:
-            yield _item(argument)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source} is not UTF-8 text: {error}") from error
-    except OSError as error:
-        raise InputError(f"cannot read {source}: {error.strerror or error}") from error
-
-
-def _is_file(argument: str) -> bool:
-    try:
-        return Path(argument).is_file()
-    except (OSError, ValueError):  # a text that no file can be called by, such as one too long
-        return False
-
-
-def _item(line: str) -> Any:
-    text = line.rstrip("\r\n")
-    if text.startswith("{"):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    return text
+    if parsed.task != "auto":
+        tasks.normalize(parsed.task)  # before anything is downloaded
+    cli_run.run(parsed, rest, _open(parsed))
 
 
 def _info(parsed: argparse.Namespace, rest: list[str]) -> None:
@@ -279,25 +162,6 @@ def _open(parsed: argparse.Namespace, every_variant: bool = False) -> Bundle:
     # Without a name for any role a hub's bundle is downloaded with all its variants.
     dtype = {} if every_variant and parsed.dtype == "auto" else parsed.dtype
     return Bundle.open(parsed.bundle, dtype=dtype, device=parsed.device, threads=parsed.threads)
-
-
-def _plain(result: Any) -> Any:
-    """The same result in lists, dictionaries, numbers and texts, for JSON."""
-    if isinstance(result, np.ndarray):
-        return result.tolist()
-    return result
-
-
-def _text(result: Any) -> str:
-    """A result on one line for each of its parts."""
-    if isinstance(result, np.ndarray):
-        with np.printoptions(precision=4, threshold=8, edgeitems=3, suppress=True):
-            return f"{result.dtype} {result.shape} {result}".replace("\n", "")
-    if isinstance(result, dict):
-        return "  ".join(f"{value:.4f}" if isinstance(value, float) else str(value) for value in result.values())
-    if isinstance(result, list):
-        return "\n".join(map(_text, result))
-    return str(result)
 
 
 def _show_warning(

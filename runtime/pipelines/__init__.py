@@ -16,19 +16,29 @@ from .base import Pipeline
 if TYPE_CHECKING:
     from .feature_extraction import FeatureExtractionPipeline
     from .fill_mask import FillMaskPipeline
+    from .next_token import NextTokenPipeline
     from .question_answering import QuestionAnsweringPipeline
+    from .summarization import SummarizationPipeline
+    from .text2text_generation import Text2TextGenerationPipeline
     from .text_classification import TextClassificationPipeline
+    from .text_generation import TextGenerationPipeline
     from .token_classification import TokenClassificationPipeline
+    from .translation import TranslationPipeline
     from .zero_shot_classification import ZeroShotClassificationPipeline
 
 __all__ = [
     "PIPELINES",
     "FeatureExtractionPipeline",
     "FillMaskPipeline",
+    "NextTokenPipeline",
     "Pipeline",
     "QuestionAnsweringPipeline",
+    "SummarizationPipeline",
+    "Text2TextGenerationPipeline",
     "TextClassificationPipeline",
+    "TextGenerationPipeline",
     "TokenClassificationPipeline",
+    "TranslationPipeline",
     "ZeroShotClassificationPipeline",
     "pipeline",
 ]
@@ -37,9 +47,14 @@ __all__ = [
 _CLASSES = {
     "feature-extraction": "FeatureExtractionPipeline",
     "fill-mask": "FillMaskPipeline",
+    "next-token": "NextTokenPipeline",
     "question-answering": "QuestionAnsweringPipeline",
+    "summarization": "SummarizationPipeline",
     "text-classification": "TextClassificationPipeline",
+    "text-generation": "TextGenerationPipeline",
+    "text2text-generation": "Text2TextGenerationPipeline",
     "token-classification": "TokenClassificationPipeline",
+    "translation": "TranslationPipeline",
     "zero-shot-classification": "ZeroShotClassificationPipeline",
 }
 
@@ -85,7 +100,7 @@ def pipeline(
     """A callable that answers inputs of a task with a bundle.
 
     Args:
-        task: the task, or an alias such as ``"ner"``; None reads it from the bundle.
+        task: the task, or an alias such as ``"ner"`` or ``"translation_en_to_de"``; None reads it from the bundle.
         model: a bundle's folder, a model id on the hub, or an opened bundle.
         revision: branch, tag or commit of a hub id.
         dtype: variant of the graphs: ``"fp32"``, ``"fp16"``, ..., a dictionary by role, or ``"auto"``.
@@ -108,6 +123,7 @@ def pipeline(
         [{'label': 'POSITIVE', 'score': 0.9998}]
     """
     name = None if task is None else tasks.normalize(task)
+    options = {**({} if task is None else tasks.options(task)), **options}
     if isinstance(model, Bundle):
         given = {"revision": revision, "threads": threads, "providers": providers, "session_options": session_options}
         if any(value is not None for value in given.values()) or dtype != "auto" or device != "cpu":

@@ -38,6 +38,8 @@ class Pipeline(ABC, Generic[OptionsT]):
     task: ClassVar[str]
     # How many inputs of a stream are read before the first is answered.
     lookahead: ClassVar[int] = LOOKAHEAD
+    # Whether a file is one input on the command line, not one on each line.
+    whole_files: ClassVar[bool] = False
     options_type: type[OptionsT]
 
     def __init__(self, bundle: Bundle, *, batch_size: int | None = None, **options: Any) -> None:
@@ -70,6 +72,19 @@ class Pipeline(ABC, Generic[OptionsT]):
             OptionError: an unknown or malformed option.
         """
         return self._call(self._input(args, options), options)
+
+    @property
+    def streams(self) -> bool:
+        """Whether an answer can be had in pieces, by :meth:`stream`."""
+        return False
+
+    def stream(self, text: Any, **options: Any) -> Iterator[str]:
+        """The answer to one input in pieces, as they are made.
+
+        Raises:
+            TaskError: the task does not write texts.
+        """
+        raise TaskError(f"{self.task} does not answer piece by piece: call the pipeline")
 
     @classmethod
     def option_types(cls) -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import torchless
-from torchless import cli
+from torchless import cli_run
 
 from .factories import edit_json, make_bundle, reference, write_manifest
 
@@ -206,9 +206,9 @@ def test_verify_without_references_says_so(run, bundle, tmp_path):
     ],
 )
 def test_the_value_of_a_task_option(annotation, text, value):
-    assert cli._value(annotation, text) == value
+    assert cli_run.value(annotation, text) == value
 
 
 @pytest.mark.parametrize("line", ['["New", "York"]', "New York"])
 def test_a_line_of_words(line):
-    assert cli._words(line) == ["New", "York"]
+    assert cli_run.words(line) == ["New", "York"]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from torchless import cli
+from torchless import cli_run
 
 from .factories import edit_json
 
@@ -103,7 +103,7 @@ def test_an_interruption(run, bundle, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "pipeline", interrupt)
+    monkeypatch.setattr(cli_run, "pipeline", interrupt)
     assert run("run", TASK, bundle, "good")[0] == 130
 
 
