@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import convert_slow_tokenizer
 
-from torchless.errors import ExportError, VerificationError
+import torchless
+from torchless.errors import ExportError
+
+from .converters import CONVERTERS, Converted
+from .languages import languages
+from .tokenizer_probes import compare
 
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # How the tokenizer was loaded, which transformers saves with it.
 _LOADING_OPTIONS = ("is_local", "local_files_only", "name_or_path")
-
-PROBES = (
-    "Hello, world!",
-    "",
-    " ",
-    "  two  spaces \t tab \n newline \r\n end ",
-    "Don't stop: it's 3.14% of $1,000.00 (approx.)",
-    "UPPER lower MiXeD ẞ İstanbul Ǆ",
-    "naïve café na\u0308ive cafe\u0301 ﬁne \u00a0nbsp\u200bzero\u200dwidth\ufeffbom",
-    "emoji 😀 👩‍👩‍👧‍👦 🇩🇪 ❤️ 👍🏽",
-    "中文分词测试。日本語のテキスト、カタカナ ﾊﾝｶｸ 한국어 텍스트",
-    "עברית مَرْحَبًا بالعالم हिन्दी ไทย தமிழ்",
-    "Ελληνικά Русский Ёлка ÅÄÖ ß œ æ",
-    "control \x00 \x07 \x1b \x7f \u0085 chars \ufffd",
-    "math ∑∫√ ½ ² ™ Ⅳ ﷺ quotes “ ” ‘ ’ „ dash – — …",
-    "code: for (int i=0; i<n; ++i) { a[i] = b_c->d; } <html> http://a.b/c?d=e&f=g",
-    "x" * 250,
-    "word " * 60,
-    "\U0001f9ff\U00020000\U000e0001 rare planes",
-)
+_TARGET_FILE = "target_tokenizer.json"
 
 
 def freeze(tokenizer: PreTrainedTokenizerBase, folder: Path, input_names: tuple[str, ...]) -> None:
@@ -47,14 +34,26 @@ def freeze(tokenizer: PreTrainedTokenizerBase, folder: Path, input_names: tuple[
 
     Raises:
         ExportError: no fast form of this tokenizer is known.
-        VerificationError: the frozen tokenizer encodes a probe differently.
+        VerificationError: the frozen tokenizer encodes or decodes a probe differently.
     """
-    frozen = _backend(tokenizer)
+    converted = _converted(tokenizer)
     tokenizer.save_pretrained(folder)
-    path = folder / "tokenizer.json"
-    frozen.save(str(path))
-    _write_config(tokenizer, folder / "tokenizer_config.json", input_names)
-    _compare(tokenizer, Tokenizer.from_file(str(path)))
+    converted.tokenizer.save(str(folder / "tokenizer.json"))
+    if converted.target is not None:
+        converted.target.save(str(folder / _TARGET_FILE))
+    _write_config(tokenizer, folder, converted, input_names)
+    compare(tokenizer, torchless.Tokenizer(folder))
+
+
+def _converted(tokenizer: PreTrainedTokenizerBase) -> Converted:
+    """The tokenizer as the ``tokenizers`` library has it, and what that cannot express."""
+    name = type(tokenizer).__name__
+    if tokenizer.is_fast or name not in CONVERTERS:
+        return Converted(_backend(tokenizer), len(tokenizer))
+    try:
+        return CONVERTERS[name](tokenizer)
+    except (OSError, ValueError, KeyError) as error:
+        raise ExportError(f"{name} has no fast form: {error}") from error
 
 
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
@@ -71,8 +70,11 @@ def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     return backend
 
 
-def _write_config(tokenizer: PreTrainedTokenizerBase, path: Path, input_names: tuple[str, ...]) -> None:
+def _write_config(
+    tokenizer: PreTrainedTokenizerBase, folder: Path, converted: Converted, input_names: tuple[str, ...]
+) -> None:
     """Complete what transformers saves with what a runtime without transformers has to be told."""
+    path = folder / "tokenizer_config.json"
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for name in _LOADING_OPTIONS:
         config.pop(name, None)
@@ -83,36 +85,30 @@ def _write_config(tokenizer: PreTrainedTokenizerBase, path: Path, input_names: t
         model_max_length=tokenizer.model_max_length,
         clean_up_tokenization_spaces=bool(tokenizer.clean_up_tokenization_spaces),
     )
+    if not tokenizer.is_fast:  # those in Python clean up whatever their kind
+        config["clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"] = True
     for name in _SPECIAL_TOKENS:
         token = getattr(tokenizer, name, None)
         if token is not None:
             config[name] = str(token)
+    if isinstance(tokenizer.chat_template, dict):
+        _gather_templates(tokenizer.chat_template, folder, config)
+    if own := _own_settings(tokenizer, converted):
+        config["torchless"] = own
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _compare(tokenizer: PreTrainedTokenizerBase, frozen: Tokenizer) -> None:
-    specials = " ".join(tokenizer.all_special_tokens)
-    probes = (*PROBES, f"special {specials} in text", specials.replace(" ", ""))
-    for text, pair in zip(probes, (*probes[1:], probes[0]), strict=True):
-        _same(tokenizer, frozen, text)
-        if pair:  # transformers takes an empty second text for none
-            _same(tokenizer, frozen, text, pair)
+def _own_settings(tokenizer: PreTrainedTokenizerBase, converted: Converted) -> dict[str, Any]:
+    own = converted.settings()
+    if converted.target is not None:
+        own["target"] = _TARGET_FILE
+    if (spoken := languages(tokenizer)) is not None:
+        own["languages"] = spoken
+    return own
 
 
-def _same(tokenizer: PreTrainedTokenizerBase, frozen: Tokenizer, text: str, pair: str | None = None) -> None:
-    try:
-        wanted = tokenizer(
-            text, pair, return_token_type_ids=True, return_offsets_mapping=tokenizer.is_fast, verbose=False
-        )
-    except Exception as error:  # tokenizers raises nothing more specific
-        raise ExportError(f"{type(tokenizer).__name__} cannot encode {text!r}: {error}") from error
-    found = _fields(frozen.encode(text, pair))
-    for field, values in found.items():
-        if field in wanted and list(wanted[field]) != values:
-            raise VerificationError(
-                f"the frozen tokenizer gives other {field} than {type(tokenizer).__name__} for {(text, pair)!r}"
-            )
-
-
-def _fields(encoding: Encoding) -> dict[str, list[Any]]:
-    return {"input_ids": encoding.ids, "token_type_ids": encoding.type_ids, "offset_mapping": encoding.offsets}
+def _gather_templates(templates: dict[str, str], folder: Path, config: dict[str, Any]) -> None:
+    """Several chat templates go into the configuration, so that all that answers depend on is in listed files."""
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    shutil.rmtree(folder / "additional_chat_templates", ignore_errors=True)
+    config["chat_template"] = [{"name": name, "template": templates[name]} for name in sorted(templates)]
