@@ -16,6 +16,7 @@ class Card(NamedTuple):
     data: str
     split: str
     limits: str
+    languages: tuple[str, ...] = ("en",)
 
 
 CARDS = {
@@ -64,6 +65,38 @@ CARDS = {
         "Both templates and names of people, cities and companies that training never uses.",
         "A name in an unusual sentence may be missed or cut in pieces, and what fits two types is often mistaken.",
     ),
+    "translate": Card(
+        "translation",
+        "Translates simple English sentences to German and German ones to English, after T5's prefixes "
+        "`translate English to German: ` and `translate German to English: `.",
+        "Pairs of sentences of a hand-written grammar of some 250 words: gender, case and number, adjective endings, "
+        "word order, perfect, future and modal verbs, negation, questions, subordinate clauses; Faker's given names "
+        "(MIT).",
+        "Sentences with a pair of words (a verb and its object, or an adjective and its noun) that training never "
+        "brings together; a part of the given names in them is new, too. Decoded greedily.",
+        "It knows the words and the sentences of its grammar; anything else comes out as something of its grammar.",
+        ("en", "de"),
+    ),
+    "story": Card(
+        "text-generation",
+        "Goes on with a short story for children, true to the names and things that it began with.",
+        "Stories of a hand-written grammar: seven kinds of some nine sentences, each said in several ways, with "
+        "Faker's given names (MIT).",
+        "Stories with names of heroes and friends, and combinations of facts, that training never uses. Consistent: of "
+        "the continuations of three stages of a story, the share that ends, is wholly of the grammar, and never "
+        "contradicts itself (names, pronouns, things, places); greedy, and sampled at temperature 1.",
+        "It can tell seven stories. Other beginnings soon turn into one of them.",
+    ),
+    "summary": Card(
+        "summarization",
+        "Sums up a short piece of news in one sentence.",
+        "News of three to seven sentences, of twelve kinds (fires, elections, thefts, ...), made from hand-written "
+        "templates and Faker's names (MIT). What the summary says is spread over the text, in several wordings, among "
+        "details that it leaves out.",
+        "News with names of people, towns and companies, and combinations of wordings, that training never uses. "
+        "Exact match is of the whole summary; decoded with 4 beams, as its generation_config.json says.",
+        "It knows its twelve kinds of news and makes one of them out of anything; a rare name may be misspelt.",
+    ),
 }
 
 
@@ -74,9 +107,10 @@ def write_card(name: str, model: PreTrainedModel, metrics: Metrics, folder: Path
         f"| {key.replace('_', ' ')} | {f'{value:.3f}' if isinstance(value, float) else f'{value:,}'} |"
         for key, value in metrics.items()
     )
+    languages = card.languages[0] if len(card.languages) == 1 else f"[{', '.join(card.languages)}]"
     (folder / "README.md").write_text(f"""---
 license: apache-2.0
-language: en
+language: {languages}
 pipeline_tag: {card.task}
 ---
 

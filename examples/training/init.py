@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 import torch
-from transformers import BertModel
+from torch import Tensor
+from transformers import BartModel, BertModel
 
 
 @torch.no_grad()
@@ -13,17 +14,36 @@ def mimetic(bert: BertModel) -> None:
 
     Equal words and neighbouring positions then attend to each other from the first step on.
     """
-    position = bert.embeddings.position_embeddings.weight
+    _sinusoids(bert.embeddings.position_embeddings.weight, bert.config.initializer_range)
+    layers: Any = bert.encoder.layer
+    for layer in layers:
+        _equal(layer.attention.self.query.weight, layer.attention.self.key.weight)
+
+
+@torch.no_grad()
+def mimetic_pair(bart: BartModel) -> None:
+    """The same for an encoder and a decoder, whose words then attend to the equal words of the text."""
+    config: Any = bart.config
+    for stack in (bart.encoder, bart.decoder):
+        _sinusoids(stack.embed_positions.weight, config.init_std)
+        layers: Any = stack.layers
+        for layer in layers:
+            for attention in (layer.self_attn, getattr(layer, "encoder_attn", None)):
+                if attention is not None:
+                    _equal(attention.q_proj.weight, attention.k_proj.weight)
+
+
+def _sinusoids(position: Tensor, deviation: float) -> None:
     count, width = position.shape
     frequency = torch.exp(torch.arange(0, width, 2) / width * -math.log(10_000))
     angle = torch.arange(count)[:, None] * frequency
-    scale = bert.config.initializer_range * math.sqrt(2)
+    scale = deviation * math.sqrt(2)
     position[:, 0::2], position[:, 1::2] = scale * angle.sin(), scale * angle.cos()
-    layers: Any = bert.encoder.layer
-    for layer in layers:
-        attention = layer.attention.self
-        torch.nn.init.orthogonal_(attention.query.weight, gain=0.7)
-        attention.key.weight.copy_(attention.query.weight)
+
+
+def _equal(query: Tensor, key: Tensor) -> None:
+    torch.nn.init.orthogonal_(query, gain=0.7)
+    key.copy_(query)
 
 
 @torch.no_grad()

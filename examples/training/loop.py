@@ -53,8 +53,9 @@ def train(
     batch_size: int = 32,
     learning_rate: float = 1e-3,
     seed: int = 0,
+    half: bool = True,
 ) -> None:
-    """Train in place with AdamW, a linear warm-up and decay, and clipped gradients."""
+    """Train in place with AdamW, a linear warm-up and decay, and clipped gradients; `half` computes in bfloat16."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
     warmup = max(1, steps // 20)
     schedule = LambdaLR(optimizer, lambda step: min(step / warmup, (steps - step) / (steps - warmup)))
@@ -62,7 +63,7 @@ def train(
     mean = 0.0
     feed = batches(Random(seed), make_features, steps, batch_size, model.config.pad_token_id)
     for step, batch in enumerate(feed, 1):
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
             loss = model(**batch).loss
         loss.backward()
         clip_grad_norm_(model.parameters(), 1.0)

@@ -105,3 +105,11 @@ def names(split: Split) -> Names:
         companies=_part({c for c in companies if len(c) < 28} | set(COMPANIES), split),
         words=sorted({word for word in EnglishWords.word_list if len(word) > 2}),
     )
+
+
+@cache
+def gendered_names(split: Split, girl: bool) -> list[str]:
+    """Given names of a split that only girls, or only boys, have; short ones of ASCII letters."""
+    drawn = [_draw(LOCALES, f"first_name_{gender}", 150) for gender in ("male", "female")]
+    own, other = drawn[girl], drawn[not girl]
+    return _part({name for name in own - other if name.isascii() and name.isalpha() and 2 < len(name) < 9}, split)

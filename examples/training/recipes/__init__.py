@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from . import fill_mask, ner, nli, qa, sentiment
+from . import fill_mask, ner, nli, qa, sentiment, story, summary, translate
 
 RECIPES: dict[str, ModuleType] = {
     "sentiment": sentiment,
@@ -10,4 +10,7 @@ RECIPES: dict[str, ModuleType] = {
     "qa": qa,
     "fill-mask": fill_mask,
     "ner": ner,
+    "translate": translate,
+    "summary": summary,
+    "story": story,
 }
