@@ -50,6 +50,7 @@ def to_half(
     for node in nodes:
         if node not in kept:
             _convert_node(node)
+    _cast_back([node for node in nodes if node in kept])
     for node in kept:
         for value in node.outputs:
             _cast_for_others(value, kept)
@@ -146,6 +147,20 @@ def _cast_for_others(value: ir.Value, kept: set[ir.Node]) -> None:
         producer.graph.insert_after(producer, cast)
     elif value.graph is not None:
         value.graph.insert_before(value.graph[0], cast)
+
+
+def _cast_back(nodes: Sequence[ir.Node]) -> None:
+    """Give float32 nodes, in the graph's order, float32 copies of what float16 nodes compute."""
+    copies: dict[ir.Value, ir.Value] = {}
+    for node in nodes:
+        for index, value in enumerate(node.inputs):
+            if value is None or value.dtype != _HALF or node.graph is None:
+                continue
+            if value not in copies:
+                cast = _cast(value, _FLOAT)
+                node.graph.insert_before(node, cast)
+                copies[value] = cast.outputs[0]
+            node.replace_input_with(index, copies[value])
 
 
 def _cast_output(graph: ir.Graph, index: int, value: ir.Value) -> None:
