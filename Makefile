@@ -7,7 +7,7 @@ JOBS ?= 2
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 BUNDLES = build/bundles
 
-.PHONY: demo test lint types unit slow fixtures train clean
+.PHONY: demo test lint types unit slow fixtures train bench-generation clean
 
 demo: .venv/ready .venv-run/ready
 	.venv/bin/python -m examples.export_samples $(BUNDLES)
@@ -39,6 +39,10 @@ train: .venv/ready
 	.venv/bin/python $(PIP_INSTALL) -r examples/training/requirements.txt
 	.venv/bin/python -m examples.training
 
+# Generation against its peers: half an hour on a machine that does nothing else, after as long for preparing.
+bench-generation: .venv/ready .venv-peers/ready
+	.venv/bin/python -m benchmarks.generation
+
 # The build side: export, tests, lint.
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -60,5 +64,11 @@ train: .venv/ready
 	.venv-reference/bin/python -m pip install --quiet --disable-pip-version-check -r tests/fidelity/requirements.txt
 	touch $@
 
+# The peers of benchmarks/generation.py.
+.venv-peers/ready: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	touch $@
+
 clean:
-	rm -rf build dist *.egg-info .venv .venv-run .venv-reference .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist *.egg-info .venv .venv-run .venv-reference .venv-peers .pytest_cache .mypy_cache .ruff_cache

@@ -51,6 +51,20 @@ def write(name: str, rows: list[dict[str, Any]], **notes: Any) -> Path:
     return path
 
 
+def read(name: str) -> dict[str, Any]:
+    """What results/<name>.json holds; no rows where it is not there."""
+    path = RESULTS / f"{name}.json"
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": []}
+    return content
+
+
+def merge(name: str, rows: list[dict[str, Any]], keys: tuple[str, ...], **notes: Any) -> Path:
+    """Write results/<name>.json with these rows in the place of those that have the same keys; the others stay."""
+    anew = {tuple(row[key] for key in keys) for row in rows}
+    kept = [row for row in read(name)["rows"] if tuple(row[key] for key in keys) not in anew]
+    return write(name, kept + rows, **notes)
+
+
 def hardware() -> dict[str, Any]:
     """Processor name, instruction sets that matter here, and CPUs of this process."""
     try:

@@ -1,0 +1,57 @@
+"""Checkpoints, and each contender's conversion of them, kept until the code that makes them changes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import process, worker
+from .process import ROOT, Worker
+
+FOLDER = ROOT / "build/benchmarks"
+
+
+def converted(model: str, contender: str, *, small: bool) -> tuple[Path, Path]:
+    """The folders of a model's checkpoint and of a contender's conversion."""
+    folder = FOLDER / f"{model}{'-small' if small else ''}"
+    return folder / "checkpoint", folder / contender.replace(" ", "-")
+
+
+def prepare(model: str, contenders: Iterable[str], *, small: bool) -> None:
+    """Make what is missing, or older than its sources."""
+    for contender in contenders:
+        checkpoint, folder = converted(model, contender, small=small)
+        with _made(checkpoint, [ROOT / "benchmarks/peers/models.py"]) as needed:
+            if needed:
+                process.write_checkpoint(model, checkpoint, small=small)
+        engine = worker.CONTENDERS[contender].engine
+        sources = [ROOT / f"benchmarks/peers/{engine}.py", checkpoint]
+        if engine == "torchless":
+            sources += [ROOT / "export", ROOT / "quantize"]
+        with _made(folder, sources) as needed:
+            if needed:
+                print(f"{model}: preparing {contender}", flush=True)
+                with Worker(contender, checkpoint, folder) as conversion:
+                    conversion.ask("prepare")
+
+
+@contextmanager
+def _made(folder: Path, sources: list[Path]) -> Iterator[bool]:
+    """Whether the folder is to be made now: it was never finished, or a source is newer. Old contents are removed."""
+    ready = folder.with_name(f"{folder.name}.ready")
+    needed = not ready.is_file() or ready.stat().st_mtime < max(map(_changed, sources))
+    if needed:
+        ready.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    yield needed
+    if needed:
+        ready.touch()
+
+
+def _changed(path: Path) -> float:
+    """When a file, or the newest of the files in a folder, was changed; 0 for an empty folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return max((file.stat().st_mtime for file in files if file.suffix != ".pyc"), default=0)
