@@ -19,7 +19,7 @@ from .sampling import draw
 from .stopping import Stopping, StopRule
 
 Steps: TypeAlias = Generator[Step, None, GenerationOutput]
-Seed: TypeAlias = int | np.random.Generator | None
+Seed: TypeAlias = "int | np.random.Generator | None"  # not evaluated: numpy.random is imported where it is used
 
 
 class Decoder(Protocol):
@@ -121,8 +121,8 @@ def sample_or_greedy(
     history = left_aligned(tokens, lengths, config.max_length)
     logits = decoder.prefill(tokens, lengths)
     if config.num_return_sequences > 1:
-        decoder.expand(config.num_return_sequences)
         logits = logits.repeat(config.num_return_sequences, axis=0)
+        decoder.expand(config.num_return_sequences)
         history = history.repeat(config.num_return_sequences, axis=0)
     running = np.ones(len(history), dtype=bool)
     kept = Kept(config)
@@ -159,8 +159,8 @@ def beams(
     prompt_length = tokens.shape[1]
     state = Beams(left_aligned(tokens, lengths, prompt_length), config, stop, generator)
     logits = decoder.prefill(tokens, lengths)
-    decoder.expand(config.num_beams)
     logits = logits.repeat(config.num_beams, axis=0)
+    decoder.expand(config.num_beams)
     kept, work = Kept(config), np.empty_like(logits)
     while True:
         kept.keep_logits(logits)
