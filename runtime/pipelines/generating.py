@@ -11,8 +11,10 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, OptionError
+from ..bundle import Bundle
+from ..errors import InputError, OptionError, TaskError
 from ..generation.config import GenerationConfig
+from ..generation.generator import Generator
 from ..generation.options import CHECKS
 from ..generation.output import Step
 from ..generation.streaming import TextStream
@@ -46,6 +48,19 @@ class Prompt:
     context: Any = None
 
 
+def open_generator(bundle: Bundle, task: str, *, encoder_decoder: bool) -> Generator:
+    """The bundle's generator.
+
+    Raises:
+        TaskError: it does not generate, or is of the other kind.
+    """
+    generator = bundle.generator()
+    if generator.is_encoder_decoder != encoder_decoder:
+        needed = "an encoder and a decoder" if encoder_decoder else "a language model"
+        raise TaskError(f"{task!r} needs {needed}; {bundle.folder} has the graphs {', '.join(bundle.dtypes)}")
+    return generator
+
+
 class GeneratingPipeline(Pipeline[OptionsT]):
     """A pipeline in two steps around a generator: inputs to prompts, token ids to the answer.
 
@@ -55,6 +70,8 @@ class GeneratingPipeline(Pipeline[OptionsT]):
     """
 
     lookahead = 64
+    # Whether the model encodes its input, or continues it.
+    encoder_decoder: ClassVar[bool]
     # Used where neither the call nor the checkpoint says anything, as transformers' pipelines use them.
     defaults: ClassVar[Mapping[str, Any]]
     # Whether the text is cleaned up where the call does not say.
@@ -105,7 +122,7 @@ class GeneratingPipeline(Pipeline[OptionsT]):
         """Whether a row is answered as it is alone, in a batch with longer ones."""
 
     def _open(self) -> None:
-        self.generator = self.bundle.generator()
+        self.generator = open_generator(self.bundle, self.task, encoder_decoder=self.encoder_decoder)
 
     def _check_names(self, given: Mapping[str, Any]) -> None:
         known = {field.name for field in fields(self.options_type)} | set(CHECKS)
@@ -118,7 +135,12 @@ class GeneratingPipeline(Pipeline[OptionsT]):
 
     def _options(self, given: Mapping[str, Any]) -> OptionsT:
         self._check_names(given)
-        merged = {**self._given, **given}
+        before = dict(self._given)
+        if "max_length" in given:
+            before.pop("max_new_tokens", None)
+        if "generation_config" in given:
+            before = {name: value for name, value in before.items() if name not in CHECKS}
+        merged = {**before, **given}
         names = {field.name for field in fields(self.options_type)}
         own = {name: value for name, value in merged.items() if name in names}
         wishes = {name: value for name, value in merged.items() if name not in names}

@@ -65,6 +65,10 @@ class GenerationOptions:
             object.__setattr__(self, "seed", np.random.default_rng(self.seed))
         elif not isinstance(self.seed, np.random.Generator):
             raise OptionError(f"seed must be an integer of at least 0 or a NumPy generator, not {self.seed!r:.80}")
+        if not (isinstance(self.logits_processors, (list, tuple)) and all(map(callable, self.logits_processors))):
+            raise OptionError(f"logits_processors must be a list of callables, not {self.logits_processors!r:.80}")
+        if not isinstance(self.stop_sequence, (str, list, tuple, type(None))):
+            raise OptionError(f"stop_sequence must be a text or a list of texts, not {self.stop_sequence!r:.80}")
         for name in ("streamer", "prefix_allowed_tokens_fn", "stopping"):
             if not (getattr(self, name) is None or callable(getattr(self, name))):
                 raise OptionError(f"{name} must be callable, not {getattr(self, name)!r:.80}")

@@ -12,8 +12,10 @@ from ..errors import OptionError
 from ..generation.config import GenerationConfig
 from ..generation.sampling import warpers
 from ..ops import softmax
+from ..session import Array
 from .base import Pipeline, check_flag, check_text
 from .batching import batches
+from .generating import open_generator
 from .prompts import check_room, prompt_tokens
 
 
@@ -65,12 +67,12 @@ class NextTokenPipeline(Pipeline[NextTokenOptions]):
     options_type = NextTokenOptions
 
     def _open(self) -> None:
-        self.generator = self.bundle.generator()
+        self.generator = open_generator(self.bundle, self.task, encoder_decoder=False)
 
     def _answer(self, items: list[Any], options: NextTokenOptions) -> Iterator[list[dict[str, Any]]]:
         texts = [options.prefix + check_text(item) for item in items]
         rows = prompt_tokens(
-            self.tokenizer, texts, special_tokens=options.add_special_tokens, truncation=False,
+            self.tokenizer, texts, special_tokens=options.add_special_tokens,
             bos=self.generator.config.bos_token_id,
         )  # fmt: skip
         for row in rows:
@@ -86,12 +88,12 @@ class NextTokenPipeline(Pipeline[NextTokenOptions]):
             for process in warpers(options.config):
                 logits = process(tokens, logits)
             for index, scores in zip(batch, softmax(logits), strict=True):
-                answers[index] = self._named(scores)
+                answers[index] = self._named(scores, options.top_k or scores.size)
         yield from answers
 
-    def _named(self, scores: np.ndarray[Any, np.dtype[np.floating[Any]]]) -> list[dict[str, Any]]:
+    def _named(self, scores: Array, most: int) -> list[dict[str, Any]]:
         kept = np.flatnonzero(scores)
-        best = kept[np.argsort(-scores[kept], kind="stable")]
+        best = kept[np.argsort(-scores[kept], kind="stable")][:most]  # filters keep equals of the last
         return [
             {"token": int(token), "token_str": self.tokenizer.decode([token]), "score": float(scores[token])}
             for token in best

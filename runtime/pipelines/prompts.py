@@ -11,7 +11,7 @@ from ..tokenizer import Tokenizer, Truncation
 
 
 def prompt_tokens(
-    tokenizer: Tokenizer, texts: Sequence[str], *, special_tokens: bool, truncation: bool, bos: int | None
+    tokenizer: Tokenizer, texts: Sequence[str], *, special_tokens: bool, bos: int | None, longest: int | None = None
 ) -> list[list[int]]:
     """The tokens of prompts.
 
@@ -19,14 +19,14 @@ def prompt_tokens(
         tokenizer: the model's.
         texts: each may be empty.
         special_tokens: whether to add them.
-        truncation: whether to cut what exceeds the tokenizer's limit, with a warning.
         bos: what an empty prompt begins with.
+        longest: tokens to which longer prompts are cut, with a warning; None cuts nothing.
 
     Raises:
         InputError: a text has no token, and there is none to begin with.
     """
-    cut: Truncation | None = "longest_first" if truncation else None
-    encodings = tokenizer.encode(list(texts), truncation=cut, special_tokens=special_tokens)
+    cut: Truncation | None = None if longest is None else "longest_first"
+    encodings = tokenizer.encode(list(texts), truncation=cut, max_length=longest, special_tokens=special_tokens)
     prompts = [[int(token) for token in encoding.ids] for encoding in encodings]
     beginning = [] if bos is None else [bos]
     if not beginning and not all(prompts):
@@ -45,6 +45,26 @@ def check_room(tokens: list[int], limit: int | None) -> None:
             f"the prompt has {len(tokens)} tokens, and the model reads {limit} with those that it generates: give a "
             "shorter one, or truncation=True to cut its end, or handle_long_generation='hole' to cut its beginning"
         )
+
+
+def longest_prompt(config: GenerationConfig, limit: int | None) -> int | None:
+    """Tokens that a prompt may have, so that there is room for those that the call asks for, and for one at least.
+
+    Args:
+        config: how to generate.
+        limit: tokens that the model reads in all; None where nothing limits them.
+
+    Raises:
+        OptionError: there is room for none.
+    """
+    if config.max_new_tokens is None:
+        limit = config.max_length if limit is None else min(limit, config.max_length)
+    if limit is None:
+        return None
+    new = config.max_new_tokens if config.max_new_tokens and "max_new_tokens" in config.explicit else 1
+    if new >= limit:
+        raise OptionError(f"{new} new tokens leave no room for a prompt: there are {limit} in all")
+    return limit - new
 
 
 def keep_end(tokens: list[int], config: GenerationConfig, limit: int | None) -> list[int]:

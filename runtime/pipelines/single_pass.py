@@ -50,6 +50,8 @@ class SinglePassPipeline(Pipeline[OptionsT]):
 
     def _open(self) -> None:
         self.session = self.bundle.session("model")
+        if any(spec.name.startswith("past_key_values") for spec in self.session.inputs):
+            raise TaskError(f"{self.task!r} needs a graph that runs once; that of {self.bundle.folder} generates text")
         found = {spec.name: len(spec.shape) for spec in self.session.outputs}
         if any(found.get(name) != rank for name, rank in self.outputs.items()):
             raise TaskError(

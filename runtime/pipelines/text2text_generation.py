@@ -35,6 +35,7 @@ OptionsT = TypeVar("OptionsT", bound=Text2TextGenerationOptions)
 class EncoderDecoderPipeline(GeneratingPipeline[OptionsT]):
     """What the tasks of an encoder-decoder share; their answers differ in their name only."""
 
+    encoder_decoder = True
     defaults: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 256, "num_beams": 4}
     # What an answer is called: `<name>_text`, `<name>_token_ids`.
     name: ClassVar[str]

@@ -11,7 +11,7 @@ from ..generation.config import GenerationConfig
 from .base import check_flag, check_text
 from .generating import GeneratingPipeline, Prompt
 from .generation_options import GenerationOptions
-from .prompts import check_room, keep_end, prompt_tokens
+from .prompts import check_room, keep_end, longest_prompt, prompt_tokens
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class TextGenerationOptions(GenerationOptions):
         return_full_text: answer with the prompt and its continuation, otherwise with the continuation alone.
         handle_long_generation: ``"hole"`` keeps only the end of a prompt that leaves no room for what is to be
             generated, with a warning.
-        truncation: cut a prompt that exceeds the model's limit, with a warning, instead of refusing it.
+        truncation: cut the end of a prompt that leaves no room for what is to be generated, with a warning, instead of
+            refusing it.
         continue_final_message: whether a chat's last message is continued rather than answered; None does so where it
             is the assistant's.
         add_special_tokens: whether the tokenizer adds its special tokens to a text. A chat's template has its own.
@@ -70,6 +71,7 @@ class TextGenerationPipeline(GeneratingPipeline[TextGenerationOptions]):
     """
 
     task = "text-generation"
+    encoder_decoder = False
     defaults: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 256, "do_sample": True, "temperature": 0.7}
     clean_up = True
     options_type = TextGenerationOptions
@@ -108,14 +110,15 @@ class TextGenerationPipeline(GeneratingPipeline[TextGenerationOptions]):
         return [prompt for prompt in prompts if prompt is not None]
 
     def _tokens(self, texts: list[str], special_tokens: bool, options: TextGenerationOptions) -> list[list[int]]:
+        config, limit = options.config, self.generator.position_limit
+        longest = longest_prompt(config, limit) if options.truncation else None
         prompts = prompt_tokens(
-            self.tokenizer, texts, special_tokens=special_tokens, truncation=options.truncation,
-            bos=options.config.bos_token_id,
-        )  # fmt: skip
+            self.tokenizer, texts, special_tokens=special_tokens, bos=config.bos_token_id, longest=longest
+        )
         if options.handle_long_generation == "hole":
-            prompts = [keep_end(tokens, options.config, self.tokenizer.max_length) for tokens in prompts]
+            prompts = [keep_end(tokens, config, limit) for tokens in prompts]
         for tokens in prompts:
-            check_room(tokens, self.generator.position_limit)
+            check_room(tokens, limit)
         return prompts
 
     def _rendered(self, chat: Any, options: TextGenerationOptions) -> str:

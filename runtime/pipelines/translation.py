@@ -64,16 +64,15 @@ class TranslationPipeline(EncoderDecoderPipeline[TranslationOptions]):
     def _specific(self, options: TranslationOptions) -> dict[str, Any]:
         source, target = options.pair
         if self.tokenizer.languages:
-            if target is None:
-                raise OptionError("the checkpoint knows several languages: tgt_lang names the one to translate to")
-            return {**self._task_parameters(self.task), "forced_bos_token_id": self.tokenizer.language_id(target)}
+            forced = {} if target is None else {"forced_bos_token_id": self.tokenizer.language_id(target)}
+            return self._task_parameters(self.task) | forced
         if source is None and target is None:
             return self._task_parameters(self.task)
         name = f"translation_{source}_to_{target}"
         if parameters := self._task_parameters(name):
             return parameters
         known = self._known_pairs()
-        if known or options.languages != options.pair:
+        if known or options.src_lang is not None or options.tgt_lang is not None:
             raise OptionError(
                 f"{self.bundle.folder} does not translate from {source!r} to {target!r}: "
                 + (f"it knows {', '.join(known)}" if known else "its checkpoint names no languages")
@@ -85,7 +84,9 @@ class TranslationPipeline(EncoderDecoderPipeline[TranslationOptions]):
         return [name for name in declared if name.startswith("translation_")] if isinstance(declared, dict) else []
 
     def _encode(self, texts: list[str], truncation: Truncation | None, options: TranslationOptions) -> list[Any]:
-        source, _ = options.pair
+        source, target = options.pair
         if not self.tokenizer.languages:
             return super()._encode(texts, truncation, options)
+        if target is None:
+            raise OptionError("the checkpoint knows several languages: tgt_lang names the one to translate to")
         return self.tokenizer.encode(texts, truncation=truncation, src_lang=source)
