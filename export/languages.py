@@ -23,6 +23,8 @@ def languages(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any] | None:
         return None
     default = original.src_lang
     codes = _codes(original)
+    if default not in codes:
+        return None
     around = {}
     try:
         for code in dict.fromkeys((default, *codes)):

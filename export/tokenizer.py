@@ -16,6 +16,7 @@ from torchless.errors import ExportError
 
 from .converters import CONVERTERS, Converted
 from .languages import languages
+from .tokenizer_json import save
 from .tokenizer_probes import compare
 
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -38,9 +39,9 @@ def freeze(tokenizer: PreTrainedTokenizerBase, folder: Path, input_names: tuple[
     """
     converted = _converted(tokenizer)
     tokenizer.save_pretrained(folder)
-    converted.tokenizer.save(str(folder / "tokenizer.json"))
+    save(converted.tokenizer, folder / "tokenizer.json")
     if converted.target is not None:
-        converted.target.save(str(folder / _TARGET_FILE))
+        save(converted.target, folder / _TARGET_FILE)
     _write_config(tokenizer, folder, converted, input_names)
     compare(tokenizer, torchless.Tokenizer(folder))
 
@@ -59,7 +60,7 @@ def _converted(tokenizer: PreTrainedTokenizerBase) -> Converted:
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     """The tokenizer as the ``tokenizers`` library has it, without truncation or padding left from an earlier call."""
     if tokenizer.is_fast:
-        backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        backend: Tokenizer = tokenizer.backend_tokenizer  # transformers sets truncation and padding in each call
     else:
         try:
             backend = convert_slow_tokenizer(tokenizer)
@@ -104,6 +105,8 @@ def _own_settings(tokenizer: PreTrainedTokenizerBase, converted: Converted) -> d
         own["target"] = _TARGET_FILE
     if (spoken := languages(tokenizer)) is not None:
         own["languages"] = spoken
+    if (hidden := getattr(tokenizer, "timestamp_pat", None)) is not None:
+        own["hidden"] = hidden.pattern
     return own
 
 

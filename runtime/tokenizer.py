@@ -5,6 +5,7 @@ Nothing here changes the underlying tokenizer's state (truncation, padding), so 
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,6 +73,7 @@ class Tokenizer:
             identifier = self._encoded.id(token)
             if identifier is not None:
                 self.tokens[name], self.ids[name] = token, identifier
+        self._hidden: str | None = own.get("hidden")
         languages = own.get("languages")
         self._languages = Languages(self.backend, languages) if languages else None
         # Cleaning up spaces is meant for word pieces; transformers skips it for byte-pair encodings too.
@@ -214,7 +216,7 @@ class Tokenizer:
             text: str = self._decoding.decode(checks.listed(ids), skip_special_tokens=skip_special_tokens)
         except (OverflowError, TypeError) as error:
             raise checks.no_ids(error) from error
-        return checks.clean_up(text) if self._cleaned(clean_up_tokenization_spaces) else text
+        return self._finished(text, clean_up_tokenization_spaces)
 
     def decode_batch(
         self,
@@ -232,7 +234,7 @@ class Tokenizer:
             texts: list[str] = self._decoding.decode_batch(rows, skip_special_tokens=skip_special_tokens)
         except (OverflowError, TypeError) as error:
             raise checks.no_ids(error) from error
-        return list(map(checks.clean_up, texts)) if self._cleaned(clean_up_tokenization_spaces) else texts
+        return [self._finished(text, clean_up_tokenization_spaces) for text in texts]
 
     def apply_chat_template(
         self,
@@ -328,8 +330,11 @@ class Tokenizer:
     def __reduce__(self) -> tuple[type[Tokenizer], tuple[Path, int | None]]:
         return Tokenizer, (self._folder, self.max_length)
 
-    def _cleaned(self, wanted: bool | None) -> bool:
-        return (self._clean_up if wanted is None else wanted) and not self._bpe
+    def _finished(self, text: str, clean_up: bool | None) -> str:
+        """A text without what is never shown (timestamps), and cleaned up where that is wanted."""
+        if not self._bpe and (self._clean_up if clean_up is None else clean_up):
+            text = checks.clean_up(text)
+        return text if self._hidden is None else re.sub(self._hidden, "", text)
 
     def _speaking(self, code: str, texts: Sequence[Any], special_tokens: bool) -> Languages:
         """The languages, one of which is that of the texts."""
@@ -380,7 +385,7 @@ class Tokenizer:
             raise OptionError(f"a limit of {limit} tokens leaves no room for the {added} special tokens")
         with self._lock:
             if self._truncating is None:
-                self._truncating = tokenizers.Tokenizer.from_str(self.backend.to_str())
+                self._truncating = tokenizer_files.read_backend(self._folder)  # a copy by text would be inexact
             try:
                 self._truncating.enable_truncation(
                     limit, stride=stride, strategy=truncation, direction=self.truncation_side
