@@ -174,7 +174,7 @@ def test_options_of_a_call_come_before_those_of_construction(folder):
 @pytest.mark.parametrize("task", sorted(PIPELINES))
 def test_an_unknown_option_is_told_with_the_known(task, folder):
     known = {field.name for field in PIPELINES[task].options_type.__dataclass_fields__.values()}
-    with pytest.raises(OptionError, match=rf"{task} has no option 'tok_k'; it has .*{min(known)}"):
+    with pytest.raises(OptionError, match=rf"'tok_k'.*{task}.*{min(known)}|{task} has no option 'tok_k'.*{min(known)}"):
         pipeline(task, folder, tok_k=3)
 
 
