@@ -43,7 +43,7 @@ def _whole_bias(compute: Callable[..., torch.Tensor]) -> Callable[..., torch.Ten
 @contextmanager
 def _openai_gpt(model: PreTrainedModel) -> Iterator[None]:
     """OpenAI GPT, which has no cache in transformers: its layers hand their keys and values to one."""
-    layers = [part for part in model.modules() if isinstance(part, OpenAIAttention)]
+    layers: list[Any] = [part for part in model.modules() if isinstance(part, OpenAIAttention)]
     for index, layer in enumerate(layers):
         layer.layer_idx = index
 
@@ -59,5 +59,3 @@ def _openai_gpt(model: PreTrainedModel) -> Iterator[None]:
 
     with patch.object(OpenAIAttention, "_attn", attend):
         yield
-
-

@@ -122,6 +122,7 @@ def flat(heads: torch.Tensor) -> torch.Tensor:
 
 
 def without_trailing_none(*inputs: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+    """A node's inputs, without the optional ones at the end that are not given."""
     count = max(index for index, value in enumerate(inputs) if value is not None) + 1
     return inputs[:count]
 

@@ -261,6 +261,7 @@ def _cross_attention(
         shapes=[(inputs, folded, heads * value.shape[-1])],
         version=1,
     )
+    assert step.input_ids is not None
     shape = torch.cat([_dimensions(step.input_ids, 0, 2), torch.tensor([-1])])
     output = _reshape(output, shape, (rows, length, heads * value.shape[-1]))
     return output.view(rows, length, heads, value.shape[-1])

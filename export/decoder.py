@@ -101,7 +101,8 @@ def kept_logits(model: PreTrainedModel, places: torch.Tensor) -> Iterator[None]:
         )
         return kept, *arguments[1:]
 
-    head: Any = model.get_output_embeddings()
+    generator: Any = model
+    head: Any = generator.get_output_embeddings()
     handle = head.register_forward_pre_hook(choose)
     try:
         yield

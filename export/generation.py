@@ -9,6 +9,7 @@ import onnx_ir as ir
 from transformers import PreTrainedModel
 
 from torchless.errors import OptionError
+from torchless.manifest import GraphSpec
 from torchless.quantize import to_half
 
 from . import capture, graph
@@ -52,14 +53,9 @@ def write_graphs(
         declared_positions(checkpoint.model) if encodes else longest,
         longest if encodes else None,
     )
-    files: dict[str, dict[str, tuple[Path, ...]]] = {}
-    for dtype in options.dtypes:
-        files[dtype] = _write(folder / "onnx", models, dtype, checker, options.device, report)
+    written = {dtype: _write(folder, models, dtype, checker, options.device, report) for dtype in options.dtypes}
     return Written(
-        graphs={
-            role: {dtype: graph.spec(folder, model, files[dtype][role]) for dtype in options.dtypes}
-            for role, model in models.items()
-        },
+        graphs={role: {dtype: written[dtype][role] for dtype in options.dtypes} for role in models},
         references=(checker.reference(next(reversed(models))),),
         attention=next(map(capture.attention_of, reversed(models.values()))),
     )
@@ -83,15 +79,16 @@ def _wide(model: PreTrainedModel) -> Callable[[ir.Node], bool]:
 
 def _write(
     folder: Path, models: dict[str, ir.Model], dtype: str, checker: Checker, device: str, report: Report
-) -> dict[str, tuple[Path, ...]]:
-    """One variant of every graph; returns their files by role."""
-    files = {}
+) -> dict[str, GraphSpec]:
+    """One variant of every graph, by role."""
+    specs, paths = {}, {}
     for role, model in models.items():
+        suffix = ""
         if dtype == "fp16":
             with timed(report, f"convert {role} to fp16"):
-                files[role] = graph.save(to_half(model, is_cache, _wide(checker.model)), folder / f"{role}_fp16.onnx")
-        else:
-            files[role] = graph.save(model, folder / f"{role}.onnx")
+                model, suffix = to_half(model, is_cache, _wide(checker.model)), "_fp16"
+        files = graph.save(model, folder / "onnx" / f"{role}{suffix}.onnx")
+        specs[role], paths[role] = graph.spec(folder, model, files), files[0]
     with timed(report, f"verify {dtype}"):
-        checker.check(open_sessions({role: paths[0] for role, paths in files.items()}, device), dtype)
-    return files
+        checker.check(open_sessions(paths, device), dtype)
+    return specs

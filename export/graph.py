@@ -12,6 +12,7 @@ import onnx_ir.passes.common as passes
 from torchless.manifest import GraphSpec, TensorSpec
 
 from .bundle import file_spec
+from .fusions import fuse
 
 PRODUCER = "torchless"
 _IR_VERSION = 10
@@ -19,8 +20,9 @@ _EXTERNAL_ABOVE = 1 << 30  # bytes of weights
 
 
 def clean(model: ir.Model) -> ir.Model:
-    """Drop reshapes that undo each other, duplicates, unused parts and comments; sign the graph."""
+    """Fuse; drop reshapes that undo each other, duplicates, unused parts and comments; sign the graph."""
     _skip_reshapes(model.graph)
+    fuse(model)
     ir.passes.Sequential(
         passes.CommonSubexpressionEliminationPass(),
         passes.DeduplicateInitializersPass(),

@@ -17,7 +17,7 @@ from torchless.generation.decoder import KEPT
 
 from .architectures import adapted
 from .attention import UnsupportedAttentionError
-from .cached_attention import HandedThrough, Recorder, Step, cached, stepping
+from .cached_attention import Recorder, Step, cached, stepping
 from .decoder import FROM_LAST, CausalDecoder
 from .seq2seq import Seq2SeqDecoder, Seq2SeqEncoder
 

@@ -81,7 +81,9 @@ class Checker:
         """
         try:
             return max(
-                self._check_steps(sessions, dtype), self._check_beams(sessions, dtype), self._check_long(sessions, dtype)
+                self._check_steps(sessions, dtype),
+                self._check_beams(sessions, dtype),
+                self._check_long(sessions, dtype),
             )
         except SessionError as error:
             raise VerificationError(str(error)) from error

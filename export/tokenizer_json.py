@@ -1,7 +1,7 @@
 """Writing a tokenizer's file so that its scores are read back exactly.
 
 The library reads a decimal with up to two roundings, so that a quarter of all scores, written in the usual way, come
-back as their neighbours. That is enough to cut a text otherwise where two cuts have the same score ("-----" into "--" and
+back as their neighbours. That is enough to cut a text otherwise where two cuts have one score ("-----" into "--" and
 "---", or the reverse). Some three in a thousand have no decimal that is read as they are, and stay one bit off.
 """
 

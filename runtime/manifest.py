@@ -52,6 +52,9 @@ class Reference:
     ``inputs`` and ``outputs`` map a tensor's name to ``{"dtype", "shape", "values"}``. Outputs may hold only some
     of their elements: then ``"indices"`` gives their positions in the flattened tensor. ``tolerance`` maps a
     dtype of the graph ("fp32", ...) to the largest accepted difference ``|graph - recorded| - tol * |recorded|``.
+
+    What generates is made to read ``"prompt"`` (rows by ``"prompt_mask"``) and, one by one, the tokens ``"forced"``; an
+    encoder-decoder reads ``"input_ids"`` first. Its ``"logits"`` are those after the prompt and after every token.
     """
 
     role: str

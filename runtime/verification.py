@@ -61,9 +61,12 @@ def _replay(bundle: Bundle, reference: Reference, dtype: str) -> tuple[str, floa
 
 def _difference(bundle: Bundle, reference: Reference, dtype: str) -> float:
     """The largest difference between a graph's outputs and those recorded; NaN where an output is."""
-    variant = Bundle(bundle.folder, bundle.settings, {reference.role: dtype})
+    variant = Bundle(bundle.folder, bundle.settings, dict.fromkeys(_graphs(bundle, reference), dtype))
     feeds = {name: _array(content) for name, content in reference.inputs.items()}
-    outputs = variant.session(reference.role).run(feeds, list(reference.outputs))
+    if "forced" in feeds:
+        outputs = {"logits": _forced_logits(variant, feeds)}
+    else:
+        outputs = variant.session(reference.role).run(feeds, list(reference.outputs))
     worst = 0.0
     for name, content in reference.outputs.items():
         found = outputs[name]
@@ -79,6 +82,22 @@ def _difference(bundle: Bundle, reference: Reference, dtype: str) -> float:
         differences[values == recorded] = 0.0  # equal infinities too
         worst = float(np.maximum(worst, np.max(differences, initial=0.0)))  # which keeps NaN
     return worst
+
+
+def _graphs(bundle: Bundle, reference: Reference) -> Sequence[str]:
+    """The graphs that a reference is replayed on: its own, or all that generate together."""
+    return list(bundle.dtypes) if "forced" in reference.inputs else [reference.role]
+
+
+def _forced_logits(bundle: Bundle, feeds: Mapping[str, Array]) -> Array:
+    """Logits of a generating model that reads prompts and then forced tokens, ``(rows, 1 + steps, vocab)``."""
+    generator = bundle.generator()
+    encoded = generator.encode(feeds["input_ids"], feeds["attention_mask"]) if generator.is_encoder_decoder else None
+    lengths, forced = feeds["prompt_mask"].sum(axis=1), feeds["forced"]
+    state = generator.new_cache(len(lengths), int(lengths.max()) + forced.shape[1], encoded)
+    logits = [state.prefill(feeds["prompt"], lengths).copy()]
+    logits += [state.step(tokens).copy() for tokens in forced.T]
+    return np.stack(logits, axis=1)
 
 
 def _array(content: Mapping[str, Any]) -> Array:

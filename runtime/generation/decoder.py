@@ -79,7 +79,9 @@ class DecoderState:
         """
         self._check(tokens, tokens.shape[1])
         self._lengths = np.full(len(tokens), tokens.shape[1]) if lengths is None else lengths.astype(np.int64)
-        return self._run(np.ascontiguousarray(tokens, dtype=np.int64), np.zeros(len(tokens), dtype=np.int64))[:, 0]
+        past = np.zeros(len(tokens), dtype=np.int64)
+        logits: Floats = self._run(np.ascontiguousarray(tokens, dtype=np.int64), past)[:, 0]
+        return logits
 
     def step(self, tokens: Ints) -> Floats:
         """Add one token to each sequence: int64 ``(rows,)`` to logits ``(rows, vocab)``.
@@ -92,7 +94,7 @@ class DecoderState:
         placed[self._places, 0] = tokens
         past = self._lengths
         self._lengths = past + 1
-        logits = self._run(placed, past)[:, 0]
+        logits: Floats = self._run(placed, past)[:, 0]
         return logits if self._in_order else logits[self._places]
 
     def extend(self, tokens: Ints) -> Floats:
@@ -106,7 +108,8 @@ class DecoderState:
         self._check(tokens[None], len(tokens))
         past = self._lengths
         self._lengths = past + len(tokens)
-        return self._run(np.ascontiguousarray(tokens[None], dtype=np.int64), past, len(tokens))[0]
+        logits: Floats = self._run(np.ascontiguousarray(tokens[None], dtype=np.int64), past, len(tokens))[0]
+        return logits
 
     def rewind(self, count: int) -> None:
         """Forget the last ``count`` tokens of each sequence."""
