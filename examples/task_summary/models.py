@@ -14,6 +14,10 @@ MODELS = {
     "question_answering": ("distilbert/distilbert-base-cased-distilled-squad", "qa"),
     "fill_mask": ("distilbert/distilroberta-base", "fill-mask"),
     "named_entities": ("dbmdz/bert-large-cased-finetuned-conll03-english", "ner"),
+    "causal_language_modeling": ("openai-community/gpt2", "story"),
+    "text_generation": ("openai-community/gpt2", "story"),
+    "summarization": ("sshleifer/distilbart-cnn-12-6", "summary"),
+    "translation": ("google-t5/t5-base", "translate"),
 }
 
 
