@@ -120,7 +120,7 @@ class Beams:
         totals = np.empty((self._inputs, self._candidates), dtype=np.float32)
         beam, token = (np.empty(totals.shape, dtype=np.int64) for _ in range(2))
         for row, (values, before) in enumerate(zip(scores, self._scores, strict=True)):
-            beams, tokens = np.nonzero(values > -np.inf)
+            beams, tokens = np.nonzero(values != -np.inf)
             possible = values[beams, tokens] + before[beams]
             if len(possible) < self._candidates:
                 # Too few are possible: some of the impossible ones fill up.

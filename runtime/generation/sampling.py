@@ -158,7 +158,7 @@ def draw(scores: Floats, generator: np.random.Generator) -> Ints:
     uniform = generator.random(len(scores))
     chosen = np.empty(len(scores), dtype=np.int64)
     for row, (values, number) in enumerate(zip(scores, uniform, strict=True)):
-        possible = np.flatnonzero(values > -np.inf)
+        possible = np.flatnonzero(values != -np.inf)  # NaN too, which must not go unseen
         cumulative = np.cumsum(weights(values[possible]))
         place = np.searchsorted(cumulative, number * cumulative[-1], side="right")
         chosen[row] = possible[min(place, len(possible) - 1)]

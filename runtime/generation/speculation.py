@@ -42,7 +42,7 @@ def lookup(
             history[:, length] = chosen
             length += 1
             running &= ~stop(history[:, :length])
-            right = place < len(guess) and guess[place] == chosen[0]
+            right = place < len(guess) and bool(guess[place] == chosen[0])
             accepted += right
             yield Step(chosen, scores, running.copy())
             if not (running[0] and right):

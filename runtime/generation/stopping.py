@@ -105,7 +105,7 @@ class StopStrings:
 class TokenBytes(dict[int, bytes]):
     """The bytes of each token in the middle of a text, looked up when first asked for."""
 
-    _CONTEXT = "abcdef"  # letters whose tokens every vocabulary has; the text after them is the token's own
+    _CONTEXT = "abcdef"  # what follows it in a text of tokens is the last token's own
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()
@@ -127,7 +127,8 @@ class TokenBytes(dict[int, bytes]):
         if self._fallback and len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
             return bytes.fromhex(token[3:5])
         text = self._tokenizer.join([*self._before, token])
-        return text[text.index(self._CONTEXT) + len(self._CONTEXT) :].encode() if self._CONTEXT in text else b""
+        _, found, after = text.partition(self._CONTEXT)
+        return (after if found else self._tokenizer.join([token])).encode()
 
 
 def _kinds(decoder: Any) -> set[str]:

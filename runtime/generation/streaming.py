@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 # What a later token may still change: a character whose bytes are not all there; and spaces and beginnings of
 # contractions, from which the clean-up of some tokenizers removes spaces ("do n ' t" is "don't", "so ." is "so.").
-_UNSETTLED = re.compile("(?: n(?: ?')?| '[vr]?)? ?\ufffd*$")
+_UNSETTLED = re.compile("(?: n(?: ?')?| '[vr]?)? ?\ufffd*\\Z")
 
 
 class TextStream:
@@ -48,11 +48,9 @@ class TextStream:
 
     def feed(self, tokens: int | Sequence[int] | NDArray[np.integer[Any]]) -> str:
         """Add one or more tokens: the text that is certain now, and was not before. Often empty."""
-        added = np.atleast_1d(np.asarray(tokens, dtype=np.int64)).tolist()
-        self._tokens += added
+        self._tokens += np.atleast_1d(np.asarray(tokens, dtype=np.int64)).tolist()
         text = self._text(self._tokens)
-        settled = _UNSETTLED.search(text)
-        piece = self._show(text[: settled.start()] if settled else text)
+        piece = self._show(_UNSETTLED.sub("", text, count=1))
         if len(self._tokens) > self._limit:
             self._forget(text)
         return piece

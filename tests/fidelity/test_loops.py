@@ -276,7 +276,7 @@ def test_prompt_lookup(name: str, seed: int, options: dict[str, Any], tmp_path: 
     for mine, other in zip(found.scores, greedy.scores, strict=True):
         np.testing.assert_allclose(mine, other, atol=1e-4)
     count = greedy.new_tokens.shape[1]
-    assert found.speculation.calls == count - 1 - found.speculation.accepted
+    assert 1 + found.speculation.calls + found.speculation.accepted - count in (0, 1)
     assert 0 <= found.speculation.accepted <= found.speculation.guessed
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -14,7 +16,11 @@ pytestmark = pytest.mark.export
 
 from transformers.generation import logits_process as theirs  # noqa: E402
 
+from torchless import Tokenizer  # noqa: E402
 from torchless.generation import GenerationConfig, processors, warpers  # noqa: E402
+from torchless.generation.stopping import StopStrings  # noqa: E402
+
+from . import generating  # noqa: E402
 
 INPUTS, COPIES, PROMPT, STEPS, VOCABULARY = 3, 2, 7, 6, 300
 EOS = (5, 9)
@@ -253,3 +259,131 @@ def test_filters_together_and_in_order() -> None:
             expected = processor(None, expected)
             found = mine(np.zeros((len(before), 1), dtype=np.int64), found)
         np.testing.assert_allclose(found, expected.numpy(), rtol=1e-6)
+
+
+def test_processors_of_all_options_in_order() -> None:
+    options: dict[str, Any] = {
+        "sequence_bias": [[[10], 1.5], [[11, 12], -1.0]],
+        "encoder_repetition_penalty": 1.4,
+        "repetition_penalty": 1.2,
+        "no_repeat_ngram_size": 3,
+        "encoder_no_repeat_ngram_size": 3,
+        "bad_words_ids": [[13, 14], [60]],
+        "min_new_tokens": 3,
+        "forced_eos_token_id": 5,
+        "remove_invalid_values": True,
+        "exponential_decay_length_penalty": (1, 1.1),
+        "suppress_tokens": [70, 71],
+        "begin_suppress_tokens": [72],
+        "do_sample": True,
+        "temperature": 1.3,
+        "top_k": 90,
+        "top_p": 0.98,
+        "min_p": 0.001,
+        "typical_p": 0.95,
+        "epsilon_cutoff": 1e-4,
+        "eta_cutoff": 2e-4,
+        "renormalize_logits": True,
+        "max_new_tokens": STEPS,
+        "eos_token_id": list(EOS),
+        "pad_token_id": PAD,
+    }
+    model = generating.model("t5")
+    prepared, _ = model._prepare_generation_config(None, **options)
+    prepared.max_length, prepared.min_length = PROMPT + STEPS, PROMPT + 3  # as generate() works them out
+    model._prepare_special_tokens(prepared)
+    other = model._get_logits_processor(
+        prepared,
+        input_ids_seq_length=PROMPT,
+        encoder_input_ids=torch.tensor(ENCODER),
+        prefix_allowed_tokens_fn=lambda row, ids: list(range(5, 200)),
+        model_kwargs={"decoder_attention_mask": torch.tensor(histories(0)[0] >= 0)},
+    )
+    config = GenerationConfig(**options).resolve(PROMPT, rows=INPUTS)
+    ours = processors(config, PROMPT, ENCODER, allowed=lambda row, ids: range(5, 200))
+    assert len(ours) == len(other) - 1  # min_length and min_new_tokens are one
+    for step, tokens in enumerate(histories(2)):
+        before = scores(step)
+        expected = other(torch.tensor(np.where(tokens < 0, PAD, tokens)), torch.tensor(before)).numpy()
+        found = before.copy()
+        for change in ours:
+            found = change(tokens, found)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+TEXT = ["the stop sign stops the bus", "don't stop at the shop, topper!", "größer 你好 🤗 und 🤗🤗", "a b c"] * 3
+
+
+def _byte_level() -> Any:
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=330, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(TEXT, trainer)
+    return tokenizer
+
+
+def _byte_fallback() -> Any:
+    pieces = [
+        "<unk>",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        *"abcdefghijklmnopqrstuvwxyz▁.,!'",
+        "▁s",
+        "to",
+        "▁sto",
+    ]
+    pieces += ["op", "pp"]
+    vocabulary = {piece: place for place, piece in enumerate(pieces)}
+    merges = [("▁", "s"), ("t", "o"), ("▁s", "to"), ("o", "p"), ("p", "p")]
+    tokenizer = tokenizers.Tokenizer(
+        tokenizers.models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    tokenizer.normalizer = tokenizers.normalizers.Sequence(
+        [tokenizers.normalizers.Prepend("▁"), tokenizers.normalizers.Replace(" ", "▁")]
+    )
+    tokenizer.decoder = tokenizers.decoders.Sequence(
+        [
+            tokenizers.decoders.Replace("▁", " "),
+            tokenizers.decoders.ByteFallback(),
+            tokenizers.decoders.Fuse(),
+            tokenizers.decoders.Strip(" ", 1, 0),
+        ]
+    )
+    return tokenizer
+
+
+def _metaspace() -> Any:
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.Unigram())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    tokenizer.decoder = tokenizers.decoders.Metaspace()
+    trainer = tokenizers.trainers.UnigramTrainer(
+        vocab_size=90, unk_token="<unk>", special_tokens=["<unk>"], initial_alphabet=[*"abcdef"], show_progress=False
+    )
+    tokenizer.train_from_iterator(TEXT, trainer)
+    return tokenizer
+
+
+@pytest.mark.parametrize("strings", [["stop"], ["p t", "🤗", "shop,"], ["o"], [" stops the", "你好", "ö"]], ids=str)
+@pytest.mark.parametrize("make", [_byte_level, _byte_fallback, _metaspace])
+def test_stop_strings(make: Callable[[], Any], strings: list[str], tmp_path: Path) -> None:
+    backend = make()
+    backend.save(str(tmp_path / "tokenizer.json"))
+    criterion = transformers.StopStringCriteria(
+        transformers.PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>"), strings
+    )
+    stop = StopStrings(Tokenizer(tmp_path), strings)
+    random, stopped = np.random.default_rng(0), []
+    words = [backend.encode(text).ids for text in TEXT[:4]]
+    for _ in range(60):
+        row = random.permutation(len(words))
+        tokens = np.concatenate([words[place] for place in row])
+        noise = random.random(len(tokens)) < 0.1
+        tokens[noise] = random.integers(0, backend.get_vocab_size(), noise.sum())
+        for length in range(1, len(tokens) + 1, 2):
+            part = tokens[None, :length]
+            expected = bool(criterion(torch.tensor(part), None)[0])
+            padded = np.concatenate((np.full((1, 3), -1), part), axis=1)
+            assert bool(stop(padded)[0]) == expected, backend.decode(part[0].tolist(), skip_special_tokens=False)
+            stopped.append(expected)
+    assert 0 < sum(stopped) < len(stopped) / 2
