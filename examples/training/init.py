@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import BartModel, BertModel
+from transformers import BartModel, BertModel, LlamaModel
 
 
 @torch.no_grad()
@@ -31,6 +31,18 @@ def mimetic_pair(bart: BartModel) -> None:
             for attention in (layer.self_attn, getattr(layer, "encoder_attn", None)):
                 if attention is not None:
                     _equal(attention.q_proj.weight, attention.k_proj.weight)
+
+
+@torch.no_grad()
+def mimetic_causal(llama: LlamaModel) -> None:
+    """The same for a causal model with rotary positions, whose query heads share keys in groups."""
+    layers: Any = llama.layers
+    for layer in layers:
+        query, key = layer.self_attn.q_proj.weight, layer.self_attn.k_proj.weight
+        torch.nn.init.orthogonal_(key, gain=0.7)
+        heads = key.unflatten(0, (llama.config.num_key_value_heads, -1))
+        groups = len(query) // len(key)
+        query.copy_(heads.repeat_interleave(groups, dim=0).flatten(0, 1))
 
 
 def _sinusoids(position: Tensor, deviation: float) -> None:

@@ -15,10 +15,11 @@ from transformers import (
 
 from ..data import story
 from ..evaluate import Metrics, generated, outputs
+from ..init import mimetic_causal
 from ..loop import Features, train
 from ..vocab import llama_bpe
 
-STEPS = 2500
+STEPS = 3600
 HELD_OUT = 500
 LONGEST = 256
 SEEN = 3  # stages of a story that a prompt holds
@@ -52,6 +53,7 @@ def build() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
         eos_token_id=tokenizer.eos_token_id,
     )
     model = LlamaForCausalLM(config)
+    mimetic_causal(model.model)
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         max_length=LONGEST,
         pad_token_id=tokenizer.pad_token_id,
@@ -62,7 +64,7 @@ def build() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     def make_features(rng: Random, count: int, progress: float) -> list[Features]:
         return features(tokenizer, story.make(rng, count))
 
-    train(model, make_features, steps=STEPS, batch_size=20, learning_rate=2e-3, half=False)
+    train(model, make_features, steps=STEPS, batch_size=14, learning_rate=3e-3, half=False)
     return model, tokenizer
 
 

@@ -12,6 +12,7 @@ from transformers import (
 )
 
 from ..data import translation
+from ..data.clauses import Example
 from ..evaluate import Metrics, accuracy, chrf, generated
 from ..loop import Features, train
 from ..vocab import unigram
@@ -22,7 +23,7 @@ LONGEST = 64
 PREFIXES = {"en_to_de": "translate English to German: ", "de_to_en": "translate German to English: "}
 
 
-def sides(examples: list[translation.Example], direction: str) -> tuple[list[str], list[str]]:
+def sides(examples: list[Example], direction: str) -> tuple[list[str], list[str]]:
     """What is translated, with its prefix, and the translations."""
     pairs = [(e.english, e.german) if direction == "en_to_de" else (e.german, e.english) for e in examples]
     return [PREFIXES[direction] + source for source, _ in pairs], [target for _, target in pairs]
