@@ -5,6 +5,8 @@ over anything that is a :class:`Decoder`.
 """
 
 from .config import GenerationConfig
+from .decoder import DecoderState
+from .generator import Encoded, Generator
 from .logits import AllowedTokens, Processor, log_softmax, processors
 from .loop import Decoder, Seed, Steps, decode, run
 from .output import GenerationOutput, Speculation, Step
@@ -15,8 +17,11 @@ from .streaming import TextStream
 __all__ = [
     "AllowedTokens",
     "Decoder",
+    "DecoderState",
+    "Encoded",
     "GenerationConfig",
     "GenerationOutput",
+    "Generator",
     "Processor",
     "Seed",
     "Speculation",

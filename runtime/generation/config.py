@@ -9,20 +9,9 @@ from typing import Any, Literal
 
 from ..errors import OptionError
 from ..files import read_json
+from .contradictions import SAMPLING, check
 from .options import CHECKS, HARMLESS, UNIMPLEMENTED, refuse
 
-# The values with which these change nothing, so that giving them contradicts nothing.
-_SAMPLING: dict[str, tuple[Any, ...]] = {
-    "temperature": (1.0,),
-    "top_k": (None, 0, 50),
-    "top_p": (1.0,),
-    "min_p": (None, 0.0),
-    "top_h": (None,),
-    "typical_p": (1.0,),
-    "epsilon_cutoff": (0.0,),
-    "eta_cutoff": (0.0,),
-}
-_BEAMS: dict[str, tuple[Any, ...]] = {"early_stopping": (False,), "length_penalty": (1.0,)}
 _SPECIAL = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 
 
@@ -181,7 +170,7 @@ class GenerationConfig:
             OptionError: two options contradict each other, or the checkpoint wants one that cannot be met.
         """
         for name, why in self.problems:
-            if self.do_sample or name not in _SAMPLING:
+            if self.do_sample or name not in SAMPLING:
                 raise OptionError(why)
         values: dict[str, Any] = {"max_length": self._max_length(prompt_length, position_limit)}
         if self.min_new_tokens is not None:
@@ -189,7 +178,7 @@ class GenerationConfig:
         if self.pad_token_id is None and self.eos_tokens:
             values["pad_token_id"] = self.eos_tokens[0]
         resolved = self._with(values, self.given, self.explicit, ())
-        resolved._check_request(prompt_length, rows, tokenizer)
+        check(resolved, prompt_length, rows=rows, tokenizer=tokenizer)
         return resolved
 
     @property
@@ -204,55 +193,6 @@ class GenerationConfig:
         if "max_length" in self.given:
             return self.max_length
         return min(prompt_length + self.max_length, position_limit or prompt_length + self.max_length)
-
-    def _check_request(self, prompt_length: int, rows: int, tokenizer: bool) -> None:
-        """The one place where contradictions are found."""
-        if self.max_length <= prompt_length:
-            raise OptionError(
-                f"max_length={self.max_length} leaves no room after {prompt_length} tokens; "
-                "max_new_tokens counts without them"
-            )
-        shortest = next((name for name in ("min_new_tokens", "min_length") if name in self.explicit), None)
-        if shortest and self.min_length > self.max_length:
-            raise OptionError(
-                f"{shortest}={getattr(self, shortest)} wants {self.min_length} tokens, more than the {self.max_length} "
-                f"that max_length or max_new_tokens allows ({prompt_length} were there before)"
-            )
-        self._check_strategy(rows)
-        if self.stop_strings and not tokenizer:
-            raise OptionError(f"stop_strings={self.stop_strings!r} need a tokenizer, and the bundle has none")
-        if self.exponential_decay_length_penalty and not self.eos_tokens:
-            raise OptionError("exponential_decay_length_penalty needs an eos_token_id, whose score it raises")
-        for name in ("forced_bos_token_id", "forced_eos_token_id"):
-            forced = getattr(self, name)
-            tokens = {forced} if isinstance(forced, int) else set(forced or ())
-            if tokens and tokens <= set(self.suppress_tokens or ()):
-                raise OptionError(f"{name}={forced} is forced and suppressed: it is in suppress_tokens too")
-
-    def _check_strategy(self, rows: int) -> None:
-        returned = self.num_return_sequences
-        if self.num_beams > 1 and returned > self.num_beams:
-            raise OptionError(f"num_return_sequences={returned} is more than num_beams={self.num_beams} can give")
-        if self.num_beams == 1 and not self.do_sample and returned > 1:
-            raise OptionError(f"num_return_sequences={returned} needs do_sample=True or num_beams > 1: greedy has one")
-        if not self.do_sample:
-            self._refuse(_SAMPLING, "do_sample=True")
-        if self.num_beams == 1:
-            self._refuse(_BEAMS, "num_beams > 1")
-        if self.prompt_lookup_num_tokens is not None:
-            for wrong, what in (
-                (self.num_beams > 1, f"num_beams={self.num_beams}"),
-                (self.do_sample, "do_sample=True"),
-                (rows > 1, f"a batch of {rows}"),
-            ):
-                if wrong:
-                    raise OptionError(f"prompt_lookup_num_tokens is for greedy decoding of one input, not for {what}")
-
-    def _refuse(self, neutral: Mapping[str, tuple[Any, ...]], needs: str) -> None:
-        """A checkpoint's default that does not apply is idle; a caller's own wish would be silently ignored."""
-        for name in sorted(self.explicit & set(neutral)):
-            if getattr(self, name) not in neutral[name]:
-                raise OptionError(f"{name}={getattr(self, name)!r} has no effect without {needs}")
 
     def _with(
         self,

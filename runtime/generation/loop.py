@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from ..errors import OptionError
 from ..tokenizer import Tokenizer
 from .beam import Beams
 from .config import GenerationConfig
@@ -78,7 +79,8 @@ def decode(
         A generator of steps, whose value is the output.
 
     Raises:
-        OptionError: a token id of an option is not in the vocabulary, or a callable of the caller's returns nonsense.
+        OptionError: a token id of an option is not in the vocabulary, the seed is none, or a callable of the caller's
+            returns nonsense.
     """
     prompt_length = tokens.shape[1]
     if encoder_tokens is None:
@@ -89,7 +91,7 @@ def decode(
         from .speculation import lookup
 
         return lookup(decoder, tokens, lengths, config, changes, stop)
-    generator = np.random.default_rng(seed) if config.do_sample else None
+    generator = _generator(seed) if config.do_sample else None
     if config.num_beams > 1:
         return beams(decoder, tokens, lengths, config, changes, stop, generator)
     return sample_or_greedy(decoder, tokens, lengths, config, changes, stop, generator)
@@ -211,6 +213,13 @@ class Kept:
     def logits(self) -> tuple[Floats, ...] | None:
         """(rows, vocab) for each step."""
         return None if self._logits is None else tuple(self._logits)
+
+
+def _generator(seed: Seed) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"seed must be a number from 0, a numpy Generator or None, not {seed!r}") from error
 
 
 def left_aligned(tokens: Ints, lengths: Ints, capacity: int) -> Ints:

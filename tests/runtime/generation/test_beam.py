@@ -66,6 +66,29 @@ def test_batches_of_ragged_prompts():
     assert output.sequences[:, :2].tolist() == [[A, A], [PAD, C], [A, B]]
 
 
+def test_an_input_that_was_closed_stays_closed_while_others_go_on():
+    """B and C end with 0.45 and 0.4 after two tokens; going on with 0.1 is worse by the mean, and better only later.
+
+    Sixteen tokens of which all but two have 0.9 score -0.28, and -0.41 with an end of 0.1: more than the -0.458 of C.
+    """
+    table = {PAD: (0, 0, 0, 0.5, 0.5), EOS: TABLE[EOS], A: (0, 0.1, 0.9, 0, 0), B: (0, 0.9, 0.1, 0, 0)}
+    table[C] = (0, 0.8, 0.2, 0, 0)
+    options = {"num_beams": 2, "num_return_sequences": 2, "max_new_tokens": 20, "table": table}
+    output = generate([[PAD], [A]], **options)
+    assert output.new_tokens[:2].tolist() == [[B] + [EOS] * 19, [C] + [EOS] * 19]
+    assert output.new_tokens[2].tolist() == [A] * 20
+
+
+def test_an_input_with_enough_finished_takes_no_more_while_others_go_on():
+    """With early stopping, B and B B are kept where C C C C C and the end would be better by the mean."""
+    table = {PAD: (0.6, 0, 0.4, 0, 0), EOS: TABLE[EOS], A: (0, 0, 0, 0.6, 0.4), B: (0, 0.55, 0, 0.45, 0)}
+    table[C] = (0, 0.1, 0, 0, 0.9)
+    options = {"num_beams": 2, "num_return_sequences": 2, "max_new_tokens": 10, "table": table}
+    output = generate([[A], [PAD]], early_stopping=True, **options)
+    assert output.new_tokens[:2].tolist() == [[B] + [EOS] * 9, [B, B] + [EOS] * 8]
+    assert output.new_tokens[2].tolist() == [PAD] * 10
+
+
 def test_padding_token_of_zero_counts_as_none_and_another_does_not():
     options = {"num_beams": 2, "num_return_sequences": 2, "early_stopping": "never", "max_new_tokens": 6}
     assert generate([[A]], **options).sequences[0].tolist() == [A, C, EOS, EOS]

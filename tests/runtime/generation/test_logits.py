@@ -78,6 +78,11 @@ def test_no_ngram_of_the_input(size, tokens, banned):
     assert [[token for token in range(5) if row[token] == -INF] for row in found] == banned
 
 
+def test_padding_of_the_input_is_no_part_of_an_ngram():
+    found = apply([[-1, 1]], [[0] * 5], encoder_tokens=[[-1, 1, 2, -1]], encoder_no_repeat_ngram_size=3)
+    assert found == [[0] * 5]
+
+
 def test_sequence_bias_falls_on_the_token_that_completes():
     biases = {(0,): 1.0, (1, 2): 10.0, (3, 1, 2): 100.0, (1, 0): 5.0, (1, 1, 1, 1, 1, 1): 9.0}
     found = apply([[3, 1], [2, 1], [-1, 2]], [[0, 0, 0, 0]] * 3, sequence_bias=biases)

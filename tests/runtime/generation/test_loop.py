@@ -116,6 +116,12 @@ def test_a_seed_gives_the_same_text():
     assert generate([[A]], **many).sequences.tolist() != generate([[A]], **many).sequences.tolist()
 
 
+@pytest.mark.parametrize("seed", [-1, "x", 0.5])
+def test_a_seed_that_is_none(seed):
+    with pytest.raises(OptionError, match="seed must be a number from 0"):
+        generate([[A]], seed=seed, do_sample=True)
+
+
 def test_several_answers_of_an_input_follow_each_other():
     model = Chain()
     output = generate([[A, A], [B]], model=model, seed=0, do_sample=True, num_return_sequences=3, max_new_tokens=2)
