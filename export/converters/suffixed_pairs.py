@@ -69,8 +69,8 @@ def _decoder(tokenizer: PreTrainedTokenizerBase) -> decoders.Decoder:
     return decoders.Sequence(
         [
             decoders.Replace(Regex(rf"(?<!{_END}){whole}\z"), _MORE),
+            decoders.Replace(Regex(r"\A"), " "),  # before that, as no match is found in an empty piece
             decoders.Replace(Regex(rf"{_END}\z"), ""),
-            decoders.Replace(Regex(r"\A"), " "),
             join,
             decoders.Replace(f"{_MORE} ", ""),
             strip,
