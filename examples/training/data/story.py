@@ -11,7 +11,7 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
-from .grammar import sentence
+from .grammar import Bank, Span, expand, sentence
 from .lists import lines, word_lists
 from .names import Split, gendered_names
 
@@ -89,10 +89,11 @@ def _table_of() -> dict[str, str]:
 
 
 class Story(NamedTuple):
-    """The sentences of a story, stage by stage."""
+    """A story, stage by stage, and where it says again what it has said (start, end)."""
 
     kind: str
     stages: list[str]
+    facts: list[tuple[int, int]]
 
     @property
     def text(self) -> str:
@@ -121,17 +122,36 @@ def _facts(rng: Random, split: Split) -> dict[str, str]:
     return facts
 
 
-def _tell(rng: Random, way: str, facts: dict[str, str]) -> str:
-    def value(match: re.Match[str]) -> str:
-        slot = match[1]
-        if slot == "Who":
-            return facts["hero"] if rng.random() < 0.5 else sentence(facts["he"])
-        if slot in FREE:
-            return rng.choice(WORDS[slot])
-        found = facts[slot.lower()]
-        return sentence(found) if slot[0].isupper() else found
+def _bank(facts: dict[str, str]) -> Bank:
+    """What every slot says, in lower case and with a capital."""
+    bank = {slot: [value] for slot, value in facts.items()} | {slot: WORDS[slot] for slot in FREE}
+    bank["who"] = [facts["hero"], facts["he"]]
+    return bank | {sentence(slot): [sentence(value) for value in values] for slot, values in bank.items()}
 
-    return sentence(SLOT.sub(value, way))
+
+def _tell(rng: Random, kind: Kind, bank: Bank) -> Story:
+    stages: list[str] = []
+    facts: list[tuple[int, int]] = []
+    known: set[str] = set()
+    length = 0
+    for stage in kind.stages:
+        if stage.optional and rng.random() < 0.5:
+            continue
+        text, spans = expand(rng, rng.choice(stage.ways), bank)
+        stages.append(sentence(text))
+        facts += [(span.start + length, span.end + length) for span in spans if _is_known(span, known)]
+        length += len(text) + 1
+    return Story(kind.name, stages, facts)
+
+
+def _is_known(span: Span, known: set[str]) -> bool:
+    """Whether the story has said it before; what it says for the first time is added."""
+    slot = span.slot.lower()
+    subject = "hero" if slot == "who" else _table_of().get(slot, slot)
+    if slot in FREE or subject in known:
+        return slot not in FREE
+    known.add(subject)
+    return False
 
 
 def _held(kind: Kind, facts: Mapping[str, str]) -> bool:
@@ -146,8 +166,7 @@ def make(rng: Random, count: int, split: Split = "train") -> list[Story]:
         kind, facts = rng.choice(kinds()), _facts(rng, split)
         if _held(kind, facts) != (split == "test") or len({facts[name] for name in NAMES}) < len(NAMES):
             continue
-        told = [s for s in kind.stages if not s.optional or rng.random() < 0.5]
-        found.append(Story(kind.name, [_tell(rng, rng.choice(stage.ways), facts) for stage in told]))
+        found.append(_tell(rng, kind, _bank(facts)))
     return found
 
 
