@@ -18,6 +18,7 @@ def with_pipeline(bundle: Bundle) -> None:
     print(write(TEXT, do_sample=False)[0]["generated_text"])
     for answer in write(TEXT, seed=1, top_p=0.95, num_return_sequences=2):
         print(answer["generated_text"])
+    print(TEXT, end="")
     for piece in write.stream(TEXT, do_sample=False):
         print(piece, end="", flush=True)
     print()

@@ -40,11 +40,13 @@ class Prompt:
     Attributes:
         tokens: what the model reads first.
         start: the tokens that an answer's sequence begins with: the prompt, or the decoder's first tokens.
+        hidden: how many of those are no part of the answer's text.
         context: what the task needs to word the answer.
     """
 
     tokens: list[int]
     start: list[int]
+    hidden: int
     context: Any = None
 
 
@@ -222,7 +224,10 @@ class GeneratingPipeline(Pipeline[OptionsT]):
         tokens += prompt.start
         text = TextStream(lambda ids, **_: self._decode(ids, options))
         # What follows may still change the end of the prompt's text, which is then in the first piece.
-        skip = max(0, len(self._decode(prompt.start, options)) - len(text.feed(prompt.start)))
+        before = prompt.start[: prompt.hidden]
+        skip = len(self._decode(before, options)) - len(text.feed(before))
+        if shown := text.feed(prompt.start[prompt.hidden :]):
+            yield shown
         for step in steps:
             token = int(step.tokens[0])
             tokens.append(token)

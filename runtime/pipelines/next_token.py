@@ -16,7 +16,7 @@ from ..session import Array
 from .base import Pipeline, check_flag, check_text
 from .batching import batches
 from .generating import open_generator
-from .prompts import check_room, prompt_tokens
+from .prompts import begun, check_room, prompt_tokens
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,8 @@ class NextTokenPipeline(Pipeline[NextTokenOptions]):
 
     def _answer(self, items: list[Any], options: NextTokenOptions) -> Iterator[list[dict[str, Any]]]:
         texts = [options.prefix + check_text(item) for item in items]
-        rows = prompt_tokens(
-            self.tokenizer, texts, special_tokens=options.add_special_tokens,
-            bos=self.generator.config.bos_token_id,
-        )  # fmt: skip
+        prompts = prompt_tokens(self.tokenizer, texts, special_tokens=options.add_special_tokens)
+        rows = [begun(tokens, self.generator.config.bos_token_id) for tokens in prompts]
         for row in rows:
             check_room(row, self.generator.position_limit)
         answers: list[list[dict[str, Any]]] = [[] for _ in rows]

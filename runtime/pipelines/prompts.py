@@ -11,7 +11,7 @@ from ..tokenizer import Tokenizer, Truncation
 
 
 def prompt_tokens(
-    tokenizer: Tokenizer, texts: Sequence[str], *, special_tokens: bool, bos: int | None, longest: int | None = None
+    tokenizer: Tokenizer, texts: Sequence[str], *, special_tokens: bool, longest: int | None = None
 ) -> list[list[int]]:
     """The tokens of prompts.
 
@@ -19,19 +19,22 @@ def prompt_tokens(
         tokenizer: the model's.
         texts: each may be empty.
         special_tokens: whether to add them.
-        bos: what an empty prompt begins with.
         longest: tokens to which longer prompts are cut, with a warning; None cuts nothing.
-
-    Raises:
-        InputError: a text has no token, and there is none to begin with.
     """
     cut: Truncation | None = None if longest is None else "longest_first"
     encodings = tokenizer.encode(list(texts), truncation=cut, max_length=longest, special_tokens=special_tokens)
-    prompts = [[int(token) for token in encoding.ids] for encoding in encodings]
-    beginning = [] if bos is None else [bos]
-    if not beginning and not all(prompts):
+    return [list(encoding.ids) for encoding in encodings]
+
+
+def begun(tokens: list[int], bos: int | None) -> list[int]:
+    """The tokens, or where there is none that which begins a text.
+
+    Raises:
+        InputError: there is no such token.
+    """
+    if not tokens and bos is None:
         raise InputError("an empty text cannot be continued: the model has no token to begin with")
-    return [tokens or beginning for tokens in prompts]
+    return tokens or [bos] if bos is not None else tokens
 
 
 def check_room(tokens: list[int], limit: int | None) -> None:

@@ -58,7 +58,7 @@ class EncoderDecoderPipeline(GeneratingPipeline[OptionsT]):
         if not all(rows):
             raise InputError(f"{self.task} of an empty text: it has no token")
         start = self._start(options.config)
-        return [Prompt(row, start) for row in rows]
+        return [Prompt(row, start, 0) for row in rows]
 
     def _encode(self, texts: list[str], truncation: Truncation | None, options: OptionsT) -> list[Any]:
         return self.tokenizer.encode(texts, truncation=truncation)

@@ -11,7 +11,7 @@ from ..generation.config import GenerationConfig
 from .base import check_flag, check_text
 from .generating import GeneratingPipeline, Prompt
 from .generation_options import GenerationOptions
-from .prompts import check_room, keep_end, longest_prompt, prompt_tokens
+from .prompts import begun, check_room, keep_end, longest_prompt, prompt_tokens
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,14 @@ class TextGenerationPipeline(GeneratingPipeline[TextGenerationOptions]):
             for row, tokens in zip(
                 rows, self._tokens([texts[row] for row in rows], special_tokens, options), strict=True
             ):
-                prompts[row] = Prompt(tokens, tokens, items[row])
+                read = begun(tokens, options.config.bos_token_id)
+                prompts[row] = Prompt(read, read, len(tokens), items[row])
         return [prompt for prompt in prompts if prompt is not None]
 
     def _tokens(self, texts: list[str], special_tokens: bool, options: TextGenerationOptions) -> list[list[int]]:
         config, limit = options.config, self.generator.position_limit
         longest = longest_prompt(config, limit) if options.truncation else None
-        prompts = prompt_tokens(
-            self.tokenizer, texts, special_tokens=special_tokens, bos=config.bos_token_id, longest=longest
-        )
+        prompts = prompt_tokens(self.tokenizer, texts, special_tokens=special_tokens, longest=longest)
         if options.handle_long_generation == "hole":
             prompts = [keep_end(tokens, config, limit) for tokens in prompts]
         for tokens in prompts:
@@ -131,7 +130,7 @@ class TextGenerationPipeline(GeneratingPipeline[TextGenerationOptions]):
     ) -> list[dict[str, Any]]:
         if options.tensors:
             return [{"generated_token_ids": tokens} for tokens in sequences]
-        before = len(self._decode(prompt.tokens, options))
+        before = len(self._decode(prompt.start[: prompt.hidden], options))
         texts = [self._decode(tokens, options)[before:] for tokens in sequences]
         if options.return_full_text is False:
             return [{"generated_text": text} for text in texts]

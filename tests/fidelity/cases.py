@@ -108,6 +108,79 @@ QA_OPTIONS: tuple[dict[str, Any], ...] = (
     {"max_seq_len": 100, "doc_stride": 40, "top_k": 3, "handle_impossible_answer": True},
     {"max_seq_len": 48, "doc_stride": 0, "max_answer_len": 30, "top_k": 2},
 )
+STORIES = {
+    "opening": "Once upon a time there was a girl named Amelia. Her favourite toy was a red kite.",
+    "cut": "There was a little boy called Tom. One Monday he wanted to",
+    "one word": "Grace",
+    "space": "One day she ",
+    "empty": "",
+    "unknown": "Zürich 🤗 東京",
+    "special": "</s> and <s> she",
+    "newline": "He was sad.\nThen",
+}
+NEWS = {
+    "fire": "On Friday there was a fire in a hotel in Brighton. It took three hours to put out the flames. The fire "
+    "injured two people. The cause was an old heater, as the fire service said.",
+    "vote": "The people of Milford chose a new mayor on Sunday. The votes were counted until midnight. 63 percent voted "
+    "for Emma Clark. Martin Wood came second.",
+    "theft": "Thieves broke into a villa in Oxford on Monday. A gold ring is missing.",
+    "short": "Snow fell.",
+    "empty": "",
+    "unknown": "Zürich 🤗 東京 -- naïve café.",
+    "long": "On Monday a bus hit a tree in Oxford. Nobody was hurt. The police said that the road was wet. " * 16,
+}
+ENGLISH = {
+    "apples": "The old woman bought three red apples yesterday.",
+    "question": "Why does your brother not want to help the neighbour?",
+    "clause": "I know that Anna will give the child a new book.",
+    "word": "dog",
+    "empty": "",
+    "unknown": "Zürich 🤗 東京!",
+    "long": "Every morning she drinks hot coffee in the kitchen. " * 12,
+}
+GERMAN = {
+    "dog": "Der kleine Junge hat den Hund nicht gesehen.",
+    "clause": "Morgen werden wir meinen Onkel besuchen, weil er müde ist.",
+    "word": "Äpfel",
+}
+_GREEDY: dict[str, Any] = {"do_sample": False}
+_SHORT = {**_GREEDY, "max_new_tokens": 24}
+_STORY_OPTIONS: tuple[dict[str, Any], ...] = (
+    {**_GREEDY, "max_length": 60},
+    _SHORT,
+    {**_SHORT, "return_full_text": False},
+    {**_SHORT, "num_beams": 3, "num_return_sequences": 2},
+    {**_SHORT, "num_beams": 4, "length_penalty": 2.0, "early_stopping": True, "min_new_tokens": 20},
+    {**_SHORT, "return_tensors": True},
+    {**_SHORT, "prefix": "One day. "},
+    {**_SHORT, "repetition_penalty": 1.4, "no_repeat_ngram_size": 3},
+    {**_SHORT, "skip_special_tokens": False, "add_special_tokens": False},
+)
+_SUMMARY_OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"num_beams": 1},
+    {"max_length": 12, "min_length": 5},
+    {"max_new_tokens": 12, "num_beams": 3, "num_return_sequences": 3},
+    {"min_length": 20, "max_length": 30, "no_repeat_ngram_size": 2, "length_penalty": 0.8, "early_stopping": "never"},
+    {"return_tensors": True, "early_stopping": False, "encoder_no_repeat_ngram_size": 3},
+)
+_TRANSLATION_OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"num_beams": 1, "return_tensors": True},
+    {"num_beams": 5, "num_return_sequences": 2, "max_new_tokens": 20},
+    {"max_length": 10, "length_penalty": 0.0, "repetition_penalty": 1.3},
+)
+# Checkpoint, name of the task, inputs, options.
+GENERATION: tuple[tuple[str, str, dict[str, str], tuple[dict[str, Any], ...]], ...] = (
+    ("story", "text-generation", STORIES, _STORY_OPTIONS),
+    ("summary", "summarization", NEWS, _SUMMARY_OPTIONS),
+    ("summary", "text2text-generation", NEWS, _SUMMARY_OPTIONS[:2]),
+    ("translate", "translation_en_to_de", ENGLISH, _TRANSLATION_OPTIONS),
+    ("translate", "translation_de_to_en", GERMAN, _TRANSLATION_OPTIONS),
+    ("translate", "translation", ENGLISH, _TRANSLATION_OPTIONS[:1]),
+    ("translate", "text2text-generation", ENGLISH, _TRANSLATION_OPTIONS[:2]),
+)
+
 # Seeds of the noise added to a checkpoint's weights: None is the checkpoint as it is, the others answer at random,
 # so that sub-words of one word disagree and the best spans are anywhere.
 NOISE: tuple[int | None, ...] = (None, 1)

@@ -1,4 +1,4 @@
-"""Record what the question-answering and token-classification pipelines of transformers 4.57.6 answer.
+"""Record what pipelines of transformers 4.57.6 answer that version 5 no longer has, or has changed.
 
 Run by ``make fixtures``, in an environment of its own (tests/fidelity/requirements.txt), on the shipped checkpoints.
 """
@@ -17,7 +17,7 @@ from . import cases
 
 
 def main() -> None:
-    """Write recorded/question-answering.json and recorded/token-classification.json."""
+    """Write recorded/question-answering.json, recorded/token-classification.json and recorded/generation.json."""
     cases.RECORDED.mkdir(exist_ok=True)
     for task, checkpoint, answers in (
         ("question-answering", "qa", question_answering),
@@ -27,15 +27,17 @@ def main() -> None:
         for seed in cases.NOISE:
             pipeline = load(task, checkpoint, seed)
             recorded += [{"noise": seed, **row} for row in answers(pipeline)]
-        content = {
-            "recipe": "make fixtures",
-            "versions": {"transformers": transformers.__version__, "torch": torch.__version__},
-            "checkpoint": checkpoint,
-            "cases": recorded,
-        }
-        path = cases.RECORDED / f"{task}.json"
-        path.write_text(compact(content), encoding="utf-8")
-        print(f"{path}: {len(recorded)} answers")
+        write(task, recorded, checkpoint=checkpoint)
+    write("generation", list(generation()))
+
+
+def write(name: str, recorded: list[dict[str, Any]], **more: Any) -> None:
+    """Write one file of recorded answers."""
+    versions = {"transformers": transformers.__version__, "torch": torch.__version__}
+    path = cases.RECORDED / f"{name}.json"
+    content = {"recipe": "make fixtures", "versions": versions, **more, "cases": recorded}
+    path.write_text(compact(content), encoding="utf-8")
+    print(f"{path}: {len(recorded)} answers")
 
 
 def load(task: str, checkpoint: str, seed: int | None) -> Any:
@@ -68,6 +70,26 @@ def token_classification(pipeline: Any) -> Iterator[dict[str, Any]]:
         for name, options in calls:
             answers = pipeline(cases.NER_INPUTS[name], **options)
             yield {"input": name, "options": options, "answers": answers[0] if name.startswith("words") else answers}
+
+
+def generation() -> Iterator[dict[str, Any]]:
+    """Every input with every set of options, for each task of each checkpoint that generates."""
+    for checkpoint, task, inputs, choices in cases.GENERATION:
+        for seed in cases.NOISE:
+            pipeline = load(task, checkpoint, seed)
+            # Cleaned up, the text of byte-pair encodings would lose spaces; over-long texts are cut as torchless does.
+            always = {"clean_up_tokenization_spaces": False}
+            if task != "text-generation":
+                always["truncation"] = True
+            for options in choices:
+                for name, text in inputs.items():
+                    row = {"checkpoint": checkpoint, "task": task, "noise": seed, "input": name, "options": options}
+                    yield {**row, "answers": plain(pipeline(text, **always, **options))}
+
+
+def plain(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Answers without tensors."""
+    return [{key: part.tolist() if hasattr(part, "tolist") else part for key, part in one.items()} for one in answers]
 
 
 def compact(content: dict[str, Any]) -> str:
