@@ -15,8 +15,28 @@ _MICROSOFT = "com.microsoft"
 
 def fuse(model: ir.Model) -> None:
     """Replace every pattern in the graph; unused nodes and weights are left for a later pass to remove."""
+    unflatten_products(model.graph)
     fuse_rms_norms(model.graph)
     share_tied_weights(model)
+
+
+def unflatten_products(graph: ir.Graph) -> None:
+    """``Reshape, Gemm, Reshape`` over a batch of sequences becomes a product and a sum: two nodes less for each.
+
+    torch's exporter writes it for layers that flatten their input first, as GPT-2's do.
+    """
+    for gemm in list(graph):
+        ends = _flattened(gemm)
+        if ends is None:
+            continue
+        source, last = ends
+        _, weight, bias = gemm.inputs
+        product = ir.node("MatMul", [source, weight])
+        product.outputs[0].type, product.outputs[0].shape = source.type, last.outputs[0].shape
+        product.outputs[0].name = f"{last.outputs[0].name}_product"
+        graph.insert_before(last, product)
+        _replace(last, ir.node("Add", [product.outputs[0], bias]))
+        graph.remove(gemm, safe=True)
 
 
 def fuse_rms_norms(graph: ir.Graph) -> None:
@@ -49,6 +69,25 @@ def share_tied_weights(model: ir.Model) -> None:
             product = ir.node("FusedMatMul", [node.inputs[0], table], {"transB": 1}, domain=_MICROSOFT)
             _replace(node, product)
             model.opset_imports.setdefault(_MICROSOFT, 1)
+
+
+def _flattened(gemm: ir.Node) -> tuple[ir.Value, ir.Node] | None:
+    """The sequences that a Gemm reads flattened, and the reshape that gives its result their shape again."""
+    if gemm.op_type != "Gemm" or len(gemm.inputs) != 3 or gemm.inputs[2] is None:
+        return None
+    neutral = {"transA": 0, "transB": 0, "alpha": 1.0, "beta": 1.0}
+    if any(attribute.value != neutral[name] for name, attribute in gemm.attributes.items()):
+        return None
+    flat = gemm.inputs[0].producer() if gemm.inputs[0] is not None else None
+    users = [user for user, _ in gemm.outputs[0].uses()]
+    if flat is None or flat.op_type != "Reshape" or [user.op_type for user in users] != ["Reshape"]:
+        return None
+    source, result = flat.inputs[0], users[0].outputs[0].shape
+    if source is None or source.shape is None or result is None or gemm.outputs[0].is_graph_output():
+        return None
+    same = len(source.shape) == len(result) == 3 and list(source.shape[:2]) == list(result[:2])
+    kept = flat.outputs[0].shape is not None and source.shape[-1] == flat.outputs[0].shape[-1]
+    return (source, users[0]) if same and kept and isinstance(source.shape[-1], int) else None
 
 
 def _rms_norm(node: ir.Node) -> tuple[ir.Value, ir.Value, float] | None:

@@ -96,7 +96,7 @@ def test_gpt2_capp(shared_data: Path, tmp_path: Path) -> None:
     generator = Bundle.open(export(tmp_path / "checkpoint", tmp_path / "bundle")).generator()
     model = transformers.AutoModelForCausalLM.from_pretrained(source).eval()
     rng = np.random.default_rng(0)
-    for length in (1, 6, 12):
+    for length in (1, 12):
         ids = rng.integers(0, 45, (1, length))
         batch = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         for options in ({}, {"num_beams": 4, "num_return_sequences": 4}, {"repetition_penalty": 1.3}):
@@ -112,7 +112,7 @@ def test_gpt2_tarot(shared_data: Path, tmp_path: Path) -> None:
     )
     bundle = Bundle.open(export(tmp_path / "checkpoint", tmp_path / "bundle"))
     model = transformers.AutoModelForCausalLM.from_pretrained(source).eval()
-    for text in ("The card", "You will find", "Love"):
+    for text in ("The card", "Love"):
         batch = bundle.tokenizer(text)
         room = 64 - batch["input_ids"].shape[1]
         for options in ({}, {"num_beams": 3}, {"no_repeat_ngram_size": 2}):
