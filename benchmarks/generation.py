@@ -28,7 +28,6 @@ from .peers.table import insert
 REFERENCE = "torch fp32"
 AGREEING = 4  # tokens that greedy search in fp32 must share with torch; later, near ties may part
 WARMUP = 4  # tokens
-LEAST_TURNS = 2
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=models.MODELS, default=list(models.MODELS))
     parser.add_argument("--contenders", nargs="+", choices=worker.CONTENDERS, default=list(worker.CONTENDERS))
     parser.add_argument("--repeats", type=int, default=5, help="turns of a contender in a cell, at most")
-    parser.add_argument("--budget", type=float, default=30, help="seconds after which a cell ends, if it had two turns")
+    parser.add_argument(
+        "--budget", type=float, default=20, help="seconds for a cell, twice that before its second turn"
+    )
     parser.add_argument("--quick", action="store_true", help="small models, nothing is written")
     parser.add_argument("--prepare", action="store_true", help="only export and convert: minutes, measures nothing")
     parser.add_argument("--table", action="store_true", help="only make the table again")
@@ -97,7 +98,7 @@ def measure_cell(
     tokens: dict[str, list[list[int]]] = {}
     start = time.perf_counter()
     for turn in range(repeats):
-        if turn >= LEAST_TURNS and time.perf_counter() - start > budget:
+        if turn and time.perf_counter() - start > (budget if turn > 1 else 2 * budget):
             break
         for contender, one in workers.items():
             first, _ = _run(one, prompts, cell.beams, 1)

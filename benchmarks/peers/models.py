@@ -10,15 +10,15 @@ MODELS = {
     "gpt2": "GPT-2 124M",
     "bart": "BART-large-cnn 406M",
     "t5": "T5-base 223M",
-    "marian": "Marian (opus-mt) 76M",
+    "marian": "Marian (opus-mt) 74M",
 }
 
 # What the pipelines' defaults would add to a plain search is turned off: an end that is forced at the last step.
 # Published configurations have normalize_before, and CTranslate2 reads it.
 _PLAIN = {"forced_eos_token_id": None, "normalize_before": False}
 _LESS = {
-    "d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128,
-    "encoder_attention_heads": 4, "decoder_attention_heads": 4, "init_std": 0.2,
+    "d_model": 128, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 256, "decoder_ffn_dim": 256,
+    "encoder_attention_heads": 4, "decoder_attention_heads": 4, "init_std": 0.15,
 }  # fmt: skip
 
 # Model to its configuration: class, arguments, and those of a small model of the same kind. Weights are spread widely
@@ -27,7 +27,7 @@ _CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "gpt2": (
         "GPT2LMHeadModel",
         {"vocab_size": 50257, "pad_token_id": 50256, "initializer_range": 0.05},
-        {"n_layer": 2, "n_embd": 64, "n_head": 4, "initializer_range": 0.2},
+        {"n_layer": 2, "n_embd": 128, "n_head": 4, "initializer_range": 0.15},
     ),
     "bart": (
         "BartForConditionalGeneration",
@@ -38,7 +38,7 @@ _CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "T5ForConditionalGeneration",
         {"vocab_size": 32128, "d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12,
          "decoder_start_token_id": 0},
-        {"d_model": 64, "d_ff": 128, "d_kv": 16, "num_layers": 2, "num_heads": 4},
+        {"d_model": 128, "d_ff": 256, "d_kv": 32, "num_layers": 2, "num_heads": 4},
     ),
     "marian": (
         "MarianMTModel",
