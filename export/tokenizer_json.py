@@ -54,7 +54,7 @@ def _read(text: str) -> float | None:
     match = _DECIMAL.fullmatch(text)
     if match is None:
         return None
-    size = float(int(match[1] + match[2])) / 10 ** len(match[2])
+    size: float = float(int(match[1] + match[2])) / 10 ** len(match[2])
     return -size if text.startswith("-") else size
 
 

@@ -142,7 +142,7 @@ def test_published_encodings(load: Loaded, shared_data: Path, name: str, publish
 # The texts that the source of these ids gives beside them; spaces before punctuation are since left in.
 CONTINUED = {
     "gpt2": "The dog was found in a field near the intersection of West and West Streets.\n\nThe dog",
-    "openai-gpt": "the president is a very good man . \" \n \" i 'm sure he is , \" said the",
+    "openai-gpt": 'the president is a very good man . " \n " i \'m sure he is , " said the',
     "ctrl": "Legal the president is a good guy and I don't want to lose my job. \n \n I have a",
 }
 

@@ -281,7 +281,7 @@ def test_what_are_no_tools_or_documents(options):
     [({"role": "assistant", "content": "x"}, {"add_generation_prompt": True}, OptionError, "contradict"),
      ({"role": "assistant"}, {}, InputError, "has no 'content'"),
      ({"role": "assistant", "content": [{"type": "image"}]}, {}, InputError, "no text to continue"),
-     ({"role": "assistant", "content": "x", "note": "y"}, {"continue_final_message": "note"}, InputError, "does not read")],
+     ({"role": "assistant", "note": "y"}, {"continue_final_message": "note"}, InputError, "does not read")],
 )  # fmt: skip
 def test_what_cannot_be_continued(message, options, error, text):
     with pytest.raises(error, match=text):
