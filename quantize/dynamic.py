@@ -1,11 +1,10 @@
 """Dynamic int8: weights in int8 per output channel, activations in uint8 by the range they have in each call.
 
-Products with constant weights become ``com.microsoft::DynamicQuantizeMatMul``, the addition of a bias included, and
-without the reshapes that a Gemm needs. Products of one input become one product whose result is split: on single steps
-and on long inputs alike that was up to a tenth faster than sharing the quantized input between them. A weight that is
-also an embedding is stored once, row by row: the embedding scales the rows that it looks up, and the product takes the
-transpose, which ONNX Runtime makes when it loads the graph. Attention operators, small products and whatever is in a
-subgraph stay as they are.
+Products with constant weights become ``com.microsoft::DynamicQuantizeMatMul``, the addition of a bias included.
+Products of one input become one product whose result is split: on single steps and on long inputs alike that was up to
+a tenth faster than sharing the quantized input between them. A weight that is also an embedding is stored once, row
+by row: the embedding scales the rows that it looks up, and the product takes the transpose, which ONNX Runtime makes
+when it loads the graph. Attention operators, small products and whatever is in a subgraph stay as they are.
 
 Reference: ONNX Runtime's contrib operator DynamicQuantizeMatMul, version 1.
 """

@@ -26,7 +26,7 @@ class Product:
         weight: an initializer, ``(outputs, inputs)`` where ``rows``, otherwise ``(inputs, outputs)``.
         rows: an output's weights are a row.
         bias: an initializer with one element per output, or None.
-        nodes: the product and what follows it: the addition of its bias, or a reshape that is not needed.
+        nodes: the product, and the addition of its bias where that is a node of its own.
     """
 
     input: ir.Value
@@ -52,14 +52,14 @@ def find_product(node: ir.Node) -> Product | None:
         return None
     if "transB" in node.attributes:
         rows ^= bool(node.attributes["transB"].as_int())
-    alone = Product(source, weight, rows, None, (node,))
-    product: Product | None = alone
+    product = Product(source, weight, rows, None, (node,))
     if rest and rest[0] is not None:
-        product = _with_bias(alone, rest[0])
-    elif (addition := _follower(node, "Add")) is not None:
-        other = addition.inputs[1] if addition.inputs[0] is node.outputs[0] else addition.inputs[0]
-        product = _with_bias(alone, other, addition) or alone
-    return _without_reshapes(product) if product is not None else None
+        return _with_bias(product, rest[0])
+    addition = _addition(node)
+    if addition is None:
+        return product
+    other = addition.inputs[1] if addition.inputs[0] is node.outputs[0] else addition.inputs[0]
+    return _with_bias(product, other, addition) or product
 
 
 def _with_bias(product: Product, bias: ir.Value | None, *addition: ir.Node) -> Product | None:
@@ -69,31 +69,14 @@ def _with_bias(product: Product, bias: ir.Value | None, *addition: ir.Node) -> P
     return replace(product, bias=bias, nodes=(*product.nodes, *addition))
 
 
-def _without_reshapes(product: Product) -> Product:
-    """The product of the whole input, where that is made a matrix first and the result gets its dimensions back.
-
-    A Gemm takes nothing but matrices. Beside products as fast as these, reshapes take up to 4 % of a decoder's step.
-    """
-    before, after = product.input.producer(), _follower(product.nodes[-1], "Reshape")
-    if after is None or before is None or before.op_type != "Reshape" or before.graph is not after.graph:
-        return product
-    source, shape = before.inputs[0], after.outputs[0].shape
-    if source is None or source.shape is None or shape is None or shape.has_unknown_dim():
-        return product
-    inputs = size_of(product.weight) // product.width
-    if [*source.shape] != [*shape[:-1], inputs] or shape[-1] != product.width:
-        return product
-    return replace(product, input=source, nodes=(*product.nodes, after))
-
-
-def _follower(node: ir.Node, operator: str) -> ir.Node | None:
-    """The node that alone uses a node's result, if it is of this kind."""
+def _addition(node: ir.Node) -> ir.Node | None:
+    """The addition that alone uses a node's result."""
     (result,) = node.outputs
     users = [use.node for use in result.uses()]
     if len(users) != 1 or result.is_graph_output():
         return None
     (user,) = users
-    return user if (user.domain, user.op_type) == ("", operator) and user.graph is node.graph else None
+    return user if (user.domain, user.op_type) == ("", "Add") and user.graph is node.graph else None
 
 
 def _matrix(value: ir.Value | None) -> tuple[ir.Value | None, bool]:

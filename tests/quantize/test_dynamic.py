@@ -123,34 +123,6 @@ def test_gemm(bias_shape: tuple[int, ...] | None) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-4)
 
 
-RESHAPES = {
-    "back": ("b, s, 160", ["DynamicQuantizeMatMul"]),
-    "to other dimensions": ("b, 2, s, 80", ["Reshape", "DynamicQuantizeMatMul", "Reshape"]),
-    "unknown": ("?, s, 160", ["Reshape", "DynamicQuantizeMatMul", "Reshape"]),
-}
-
-
-@pytest.mark.parametrize("case", RESHAPES)
-def test_reshapes_around_a_gemm(case: str) -> None:
-    """They are left out where the result has the input's dimensions again."""
-    shape, wanted = RESHAPES[case]
-    weight, bias = random(K, N), random(N)
-    model = build(
-        f"""(float[b, s, {K}] x, int64[2] flat, int64[{shape.count(",") + 1}] shape, float[{K}, {N}] w, float[{N}] c)
-            => (float[{shape}] y) {{
-            x2 = Reshape (x, flat)
-            y2 = Gemm (x2, w, c)
-            y = Reshape (y2, shape)
-        }}""",
-        w=weight, c=bias, flat=np.array([-1, K]),
-    )  # fmt: skip
-    result = to_int8(model)
-    assert operators(result) == wanted
-    target = np.array([2, 2, 3, 80] if "80" in shape else [2, 3, N])
-    (found,) = run(result, x=X, shape=target)
-    np.testing.assert_allclose(found, (product(X, weight) + bias).reshape(target), rtol=1e-5, atol=1e-4)
-
-
 def test_products_of_one_input_become_one() -> None:
     """Of different widths, one of them without a bias; the output of one is an output of the graph."""
     q, k, v, b, c = random(K, N), random(96, K), random(K, 128), random(N), random(128)
