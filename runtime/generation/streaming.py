@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 # What a later token may still change: a character whose bytes are not all there; and spaces and beginnings of
-# contractions, from which the clean-up of some tokenizers removes spaces ("do n ' t" is "don't", "so ." is "so.").
-_UNSETTLED = re.compile("(?: n(?: ?')?| '[vr]?)? ?\ufffd*\\Z")
+# contractions, from which the clean-up of some tokenizers removes spaces ("do n ' t" is "don't", "so ." is "so."); and
+# the sign that a word goes on ("th@@"), which is shown where nothing follows.
+_UNSETTLED = re.compile("(?: n(?: ?')?| '[vr]?|@+)? ?\ufffd*\\Z")
 
 
 class TextStream:

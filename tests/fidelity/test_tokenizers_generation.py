@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from torchless import Tokenizer
+from torchless.generation.streaming import TextStream
 
 pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -167,6 +168,16 @@ def test_tokens_by_name(load: Loaded, name: str) -> None:
         assert frozen.id(token) == identifier
     assert frozen.special_ids == set(original.all_special_ids)
     assert frozen.tokens["unk"] == original.unk_token
+
+
+@pytest.mark.parametrize("name", ["t5", "marian", "llama", "ctrl", "openai-gpt", "gpt2", "xlnet"])
+def test_streams_join_to_the_text(load: Loaded, lines: list[str], name: str) -> None:
+    _, frozen = load(name)
+    for line in lines[::200]:
+        ids = frozen.encode([line], truncation=None)[0].ids
+        stream = TextStream(frozen.decode)
+        pieces = [stream.feed(identifier) for identifier in ids]
+        assert "".join([*pieces, stream.end()]) == frozen.decode(ids, skip_special_tokens=True)
 
 
 def test_control_codes(load: Loaded) -> None:
