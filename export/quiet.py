@@ -15,6 +15,7 @@ transformers_logging: Any = _logging  # partly without annotations
 # Message patterns of warnings, each harmless here.
 _WARNINGS = (
     r".*isinstance\(treespec, LeafSpec\)` is deprecated",  # torch.export on its own tree specs
+    r"Recommended: pip install sacremoses",  # which would normalize punctuation: transformers itself does not use it
     r".*The axis name: \w+ will not be used",  # inputs share axis names on purpose
 )
 _LOGGERS = ("torch.onnx", "torch.export", "torch.fx", "torch.fx.experimental.symbolic_shapes", "onnxscript", "onnx_ir")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BundleError, InputError, OptionError, TaskError
-from ..session import Array
+from ..session import Array, Session
 from .cache import check_fits, entries
 from .config import GenerationConfig
 from .decoder import KEPT, DecoderState
+from .growing import GrowingState
 from .logits import AllowedTokens, Processor
 from .loop import Seed, Steps, decode, run
 from .output import GenerationOutput, Ints
@@ -21,7 +22,17 @@ from .stopping import StopRule
 if TYPE_CHECKING:
     from ..bundle import Bundle
 
-ENCODER, DECODER, CAUSAL = "encoder_model", "decoder_model", "model"
+ENCODER = "encoder_model"
+# Pairs of graphs for the first call and for those after it, in the order of preference. The first two are this
+# project's; Optimum and transformers.js have all of them.
+_DECODERS = (
+    ("model", "model"),
+    ("decoder_model", "decoder_model"),
+    ("decoder_model_merged", "decoder_model_merged"),
+    ("decoder_model", "decoder_with_past_model"),
+)
+# What other exporters' encoders call the hidden states that their decoders take.
+_DECODER_INPUT = {"last_hidden_state": "encoder_hidden_states"}
 
 
 @dataclass(frozen=True)
@@ -57,16 +68,10 @@ class Generator:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self.config = GenerationConfig.read(bundle.folder, bundle.config)
-        self.is_encoder_decoder = DECODER in bundle.dtypes
-        role = DECODER if self.is_encoder_decoder else CAUSAL
-        if role not in bundle.dtypes or (self.is_encoder_decoder and ENCODER not in bundle.dtypes):
-            raise TaskError(f"{bundle.folder} does not generate: it has the graphs {sorted(bundle.dtypes)}")
-        self._session = bundle.session(role)
-        if KEPT not in self._session.optional or not entries(self._session.inputs):
-            raise TaskError(
-                f"{bundle.folder} does not generate: its graph has no cache that can be written in place "
-                f"(inputs: {', '.join(spec.name for spec in self._session.inputs)})"
-            )
+        self.is_encoder_decoder = ENCODER in bundle.dtypes
+        # The graphs of the first call and of those after it, which are one in the bundles of this project.
+        self._first, self._session = _decoders(bundle)
+        self._in_place = KEPT in self._session.optional
         self.position_limit = _position_limit(bundle, self.is_encoder_decoder)
         self._vocabulary = int(bundle.config.get("vocab_size") or self._session.outputs[0].shape[-1])
 
@@ -171,11 +176,12 @@ class Generator:
         mask = np.ones_like(ids) if attention_mask is None else np.asarray(attention_mask, dtype=np.int64)
         outputs = self._bundle.session(ENCODER).run({"input_ids": ids, "attention_mask": mask})
         inputs: dict[str, Array] = {
-            name.replace("present", "past_key_values"): value for name, value in outputs.items()
+            _DECODER_INPUT.get(name, name.replace("present", "past_key_values")): value
+            for name, value in outputs.items()
         }
         return Encoded({"encoder_attention_mask": mask, **inputs}, len(ids))
 
-    def new_cache(self, rows: int, capacity: int, encoded: Encoded | None = None) -> DecoderState:
+    def new_cache(self, rows: int, capacity: int, encoded: Encoded | None = None) -> DecoderState | GrowingState:
         """The model with nothing read yet, for a loop written by hand.
 
         Args:
@@ -190,7 +196,10 @@ class Generator:
             raise OptionError(f"encoded={'None' if encoded is None else '...'} does not suit {self._bundle.folder}")
         if encoded is not None and encoded.rows != rows:
             raise OptionError(f"{encoded.rows} encoded inputs for {rows} sequences: prefill them, then expand")
-        return DecoderState(self._session, rows, capacity, None if encoded is None else encoded.inputs)
+        inputs = None if encoded is None else encoded.inputs
+        if not self._in_place:
+            return GrowingState(self._first, self._session, rows, capacity, inputs)
+        return DecoderState(self._session, rows, capacity, inputs)
 
     def start_tokens(self, rows: int) -> Ints:
         """What an encoder-decoder's answers begin with, int64 ``(rows, 1)``.
@@ -250,6 +259,22 @@ class Generator:
                 f"{limit} positions: at most max_new_tokens={limit - length}"
             )
         return resolved.suggest(max_length=limit)
+
+
+def _decoders(bundle: Bundle) -> tuple[Session, Session]:
+    """The decoder's graphs for the first call and for those after it.
+
+    Raises:
+        TaskError: the bundle has no graph that takes a cache.
+    """
+    for first, later in _DECODERS:
+        if first in bundle.dtypes and later in bundle.dtypes:
+            session = bundle.session(later)
+            if entries(session.inputs):
+                return bundle.session(first), session
+    raise TaskError(
+        f"{bundle.folder} does not generate: no graph takes a cache of keys and values among {sorted(bundle.dtypes)}"
+    )
 
 
 def _position_limit(bundle: Bundle, encoder_decoder: bool) -> int | None:
