@@ -80,7 +80,11 @@ def write(model: str, folder: Path, *, small: bool) -> None:
     model_class: Any = getattr(transformers, name)
     torch.manual_seed(0)
     config = model_class.config_class(**{**arguments, **(less if small else {})})
-    model_class(config).eval().save_pretrained(folder)
+    network = model_class(config).eval()
+    for parameter, values in network.named_parameters():
+        if parameter.endswith("bias"):  # what begins as zero, an exporter may leave out
+            torch.nn.init.normal_(values, std=0.02)
+    network.save_pretrained(folder)
     _write_tokenizer(model, folder)
 
 
