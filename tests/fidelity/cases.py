@@ -121,8 +121,8 @@ STORIES = {
 NEWS = {
     "fire": "On Friday there was a fire in a hotel in Brighton. It took three hours to put out the flames. The fire "
     "injured two people. The cause was an old heater, as the fire service said.",
-    "vote": "The people of Milford chose a new mayor on Sunday. The votes were counted until midnight. 63 percent voted "
-    "for Emma Clark. Martin Wood came second.",
+    "vote": "The people of Milford chose a new mayor on Sunday. The votes were counted until midnight. 63 percent "
+    "voted for Emma Clark. Martin Wood came second.",
     "theft": "Thieves broke into a villa in Oxford on Monday. A gold ring is missing.",
     "short": "Snow fell.",
     "empty": "",

@@ -22,7 +22,11 @@ INPUTS = {(checkpoint, task): inputs for checkpoint, task, inputs, _ in cases.GE
 
 def recorded(checkpoint: str, task: str, noise: int | None) -> list[dict[str, Any]]:
     content = json.loads(Path(cases.RECORDED, "generation.json").read_text(encoding="utf-8"))
-    return [case for case in content["cases"] if (case["checkpoint"], case["task"], case["noise"]) == (checkpoint, task, noise)]
+    return [
+        case
+        for case in content["cases"]
+        if (case["checkpoint"], case["task"], case["noise"]) == (checkpoint, task, noise)
+    ]
 
 
 @pytest.mark.parametrize(("checkpoint", "task", "noise"), CALLS)
