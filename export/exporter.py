@@ -46,7 +46,8 @@ def export(
         checkpoint: a folder with ``config.json``, weights and tokenizer files, or a model id on the hub.
         output: the folder to write; it must not exist, or be empty.
         task: the task to export for; the one that the checkpoint was made for where None.
-        dtype: the graph variants to write: "fp32", "fp16", or both.
+        dtype: the graph variants to write, one or several: "fp32", "fp16", "int8" (weights in int8, activations by the
+            range that they have in each call).
         attention: "fused" writes ONNX Runtime's MultiHeadAttention where the model allows it; "traced" keeps to the
             operators of the ONNX standard, for other runtimes and execution providers.
         device: where the checkpoint is run, traced and verified: "cpu", "cuda" or "cuda:N".

@@ -21,7 +21,7 @@ def fuse(model: ir.Model) -> None:
 
 
 def unflatten_products(graph: ir.Graph) -> None:
-    """``Reshape, Gemm, Reshape`` over a batch of sequences becomes a product and a sum: two nodes less for each.
+    """``Reshape, Gemm, Reshape`` over a batch of sequences becomes a product and a sum.
 
     torch's exporter writes it for layers that flatten their input first, as GPT-2's do.
     """
@@ -30,12 +30,14 @@ def unflatten_products(graph: ir.Graph) -> None:
         if ends is None:
             continue
         source, last = ends
-        _, weight, bias = gemm.inputs
-        product = ir.node("MatMul", [source, weight])
-        product.outputs[0].type, product.outputs[0].shape = source.type, last.outputs[0].shape
-        product.outputs[0].name = f"{last.outputs[0].name}_product"
-        graph.insert_before(last, product)
-        _replace(last, ir.node("Add", [product.outputs[0], bias]))
+        product = ir.node("MatMul", [source, gemm.inputs[1]])
+        if len(gemm.inputs) == 2:
+            _replace(last, product)
+        else:
+            product.outputs[0].type, product.outputs[0].shape = source.type, last.outputs[0].shape
+            product.outputs[0].name = f"{last.outputs[0].name}_product"
+            graph.insert_before(last, product)
+            _replace(last, ir.node("Add", [product.outputs[0], gemm.inputs[2]]))
         graph.remove(gemm, safe=True)
 
 
@@ -73,7 +75,7 @@ def share_tied_weights(model: ir.Model) -> None:
 
 def _flattened(gemm: ir.Node) -> tuple[ir.Value, ir.Node] | None:
     """The sequences that a Gemm reads flattened, and the reshape that gives its result their shape again."""
-    if gemm.op_type != "Gemm" or len(gemm.inputs) != 3 or gemm.inputs[2] is None:
+    if gemm.op_type != "Gemm" or None in gemm.inputs:
         return None
     neutral = {"transA": 0, "transB": 0, "alpha": 1.0, "beta": 1.0}
     if any(attribute.value != neutral[name] for name, attribute in gemm.attributes.items()):

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from torchless.errors import OptionError
 from torchless.manifest import GraphSpec
-from torchless.quantize import to_half
+from torchless.quantize import to_half, to_int8
 
 from . import capture, graph
 from .checkpoint import Checkpoint
@@ -77,18 +77,22 @@ def _wide(model: PreTrainedModel) -> Callable[[ir.Node], bool]:
     return keep
 
 
+def _variant(graph: ir.Model, dtype: str, model: PreTrainedModel) -> ir.Model:
+    if dtype == "fp16":
+        return to_half(graph, is_cache, _wide(model))
+    return to_int8(graph) if dtype == "int8" else graph
+
+
 def _write(
     folder: Path, models: dict[str, ir.Model], dtype: str, checker: Checker, device: str, report: Report
 ) -> dict[str, GraphSpec]:
     """One variant of every graph, by role."""
     specs, paths = {}, {}
     for role, model in models.items():
-        suffix = ""
-        if dtype == "fp16":
-            with timed(report, f"convert {role} to fp16"):
-                model, suffix = to_half(model, is_cache, _wide(checker.model)), "_fp16"
-        files = graph.save(model, folder / "onnx" / f"{role}{suffix}.onnx")
-        specs[role], paths[role] = graph.spec(folder, model, files), files[0]
+        with timed(report, f"write {role} in {dtype}"):
+            variant = _variant(model, dtype, checker.model)
+            files = graph.save(variant, folder / "onnx" / graph.file_name(role, dtype))
+            specs[role], paths[role] = graph.spec(folder, variant, files), files[0]
     with timed(report, f"verify {dtype}"):
         checker.check(open_sessions(paths, device), dtype)
     return specs

@@ -73,6 +73,11 @@ def signature(values: Iterable[ir.Value]) -> tuple[TensorSpec, ...]:
     )
 
 
+def file_name(role: str, dtype: str) -> str:
+    """What a graph's file is called: ``model.onnx``, ``model_fp16.onnx``."""
+    return f"{role}.onnx" if dtype == "fp32" else f"{role}_{dtype}.onnx"
+
+
 def spec(folder: Path, model: ir.Model, files: Sequence[Path]) -> GraphSpec:
     """What the manifest says of a saved graph: its files, the model first, and its signature."""
     first, *data = (file_spec(path, folder) for path in files)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torchless.errors import OptionError
 
-DTYPES = ("fp32", "fp16")
+DTYPES = ("fp32", "fp16", "int8")
 ATTENTIONS = ("fused", "traced")
 OPSETS = range(18, 24)
 DEFAULT_OPSET = 20

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from torchless.errors import ExportError, VerificationError
-from torchless.quantize import to_half
+from torchless.quantize import to_half, to_int8
 
 from . import capture, encoder, graph, verify
 from .checkpoint import Checkpoint
@@ -32,16 +32,18 @@ def write_graphs(
         ExportError: the model cannot be exported.
         VerificationError: a graph disagrees with the checkpoint.
     """
-    full = folder / "onnx" / "model.onnx"
+    full = folder / "onnx" / graph.file_name(ROLE, "fp32")
     expected = verify.cases(checkpoint, longest)
     model, files = _capture(full, checkpoint, expected, options, report)
     written = {"fp32": files}
-    if "fp16" in options.dtypes:
-        half = full.with_name("model_fp16.onnx")
-        with timed(report, "convert to fp16"):
-            written["fp16"] = graph.save(to_half(model), half)
-        with timed(report, "verify fp16"):
-            verify.verify(half, "fp16", checkpoint.recipe.outputs, expected, options.device)
+    for dtype, convert in (("fp16", to_half), ("int8", to_int8)):
+        if dtype not in options.dtypes:
+            continue
+        path = full.with_name(graph.file_name(ROLE, dtype))
+        with timed(report, f"convert to {dtype}"):
+            written[dtype] = graph.save(convert(model), path)
+        with timed(report, f"verify {dtype}"):
+            verify.verify(path, dtype, checkpoint.recipe.outputs, expected, options.device)
     if "fp32" not in options.dtypes:
         for path in written.pop("fp32"):
             path.unlink()

@@ -17,7 +17,7 @@ from torchless.errors import ExportError, VerificationError
 from torchless.generation.decoder import DecoderState
 from torchless.manifest import Reference
 
-from .verify import TOLERANCE, record, sampled
+from .verify import REFERENCE_TOLERANCE, record, sampled, share
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -98,16 +98,16 @@ class Checker:
             role=role,
             inputs={name: record(array) for name, array in inputs.items()},
             outputs={"logits": sampled(script.logits, None)},
-            tolerance=dict(TOLERANCE),
+            tolerance=dict(REFERENCE_TOLERANCE),
         )
 
     def _check_steps(self, sessions: Mapping[str, Session], dtype: str) -> float:
         """A ragged batch, a token at a time."""
         script = self._batch
         state, logits = self._begin(sessions, script, script.forced.shape[1])
-        shares = [_share(logits, script.logits[:, 0], dtype, "after ragged prompts")]
+        shares = [share(logits, script.logits[:, 0], dtype, "logits", "after ragged prompts")]
         for step, tokens in enumerate(script.forced.T):
-            shares.append(_share(state.step(tokens), script.logits[:, step + 1], dtype, f"in step {step + 1}"))
+            shares.append(share(state.step(tokens), script.logits[:, step + 1], dtype, "logits", f"in step {step + 1}"))
         return max(shares)
 
     def _check_beams(self, sessions: Mapping[str, Session], dtype: str) -> float:
@@ -125,7 +125,7 @@ class Checker:
                 sequences[row].append(token)
             checked = rng.choice(rows, 3, replace=False)
             wanted = np.stack([self._torch(script.encoded, row // _BEAMS, sequences[row])[-1] for row in checked])
-            worst = max(worst, _share(logits[checked], wanted, dtype, "among beams"))
+            worst = max(worst, share(logits[checked], wanted, dtype, "logits", "among beams"))
             parents = np.arange(rows) // _BEAMS * _BEAMS + rng.integers(0, _BEAMS, rows)
             state.reorder(parents)
             sequences = [list(sequences[parent]) for parent in parents]
@@ -136,13 +136,15 @@ class Checker:
         script = self._long
         count = script.forced.shape[1]
         state, logits = self._begin(sessions, script, count)
-        shares = [_share(logits, script.logits[:, 0], dtype, "after a long prompt")]
-        shares.append(_share(state.extend(script.forced[0]), script.logits[0, 1:], dtype, "for several tokens at once"))
+        shares = [share(logits, script.logits[:, 0], dtype, "logits", "after a long prompt")]
+        shares.append(
+            share(state.extend(script.forced[0]), script.logits[0, 1:], dtype, "logits", "for several tokens at once")
+        )
         back = min(_REWOUND, count)
         state.rewind(back)
         for step in range(count - back, count):
             found = state.step(script.forced[:, step])
-            shares.append(_share(found, script.logits[:, step + 1], dtype, "after taking tokens back"))
+            shares.append(share(found, script.logits[:, step + 1], dtype, "logits", "after taking tokens back"))
         return max(shares)
 
     def _begin(self, sessions: Mapping[str, Session], script: Script, steps: int) -> tuple[DecoderState, Floats]:
@@ -198,18 +200,6 @@ def open_sessions(paths: Mapping[str, Path], device: str) -> dict[str, Session]:
         return {role: Session(path, Settings(device=device)) for role, path in paths.items()}
     except SessionError as error:
         raise VerificationError(str(error)) from error
-
-
-def _share(found: Floats, wanted: Floats, dtype: str, where: str) -> float:
-    tolerance = TOLERANCE[dtype]
-    difference = np.abs(found.astype(np.float64) - wanted)
-    share = difference / (tolerance + tolerance * np.abs(wanted))
-    if found.shape != wanted.shape or not np.all(share <= 1):  # also where a value is not a number
-        raise VerificationError(
-            f"logits ({dtype}) differ from torch by up to {difference.max():.3g} {where} "
-            f"(tolerance {tolerance:g} + {tolerance:g} of the value)"
-        )
-    return float(share.max())
 
 
 def _start_token(model: PreTrainedModel) -> int:

@@ -66,7 +66,7 @@ def write(
             task=checkpoint.recipe.task,
             model_type=checkpoint.config.model_type,
             graphs=written.graphs,
-            dtype={"cpu": options.dtypes[0], "cuda": options.dtypes[-1]},
+            dtype={"cpu": options.dtypes[0], "cuda": "fp16" if "fp16" in options.dtypes else options.dtypes[0]},
             max_length=longest,
             files=tuple(file_spec(path, folder) for path in sorted(folder.iterdir()) if path.is_file()),
             references=written.references,

@@ -57,7 +57,7 @@ def _parser(helping: bool) -> argparse.ArgumentParser:
     export.add_argument("checkpoint", help="folder of a checkpoint, or a model id on the hub")
     export.add_argument("output", type=Path, help="folder to make")
     export.add_argument("--task", help="what the checkpoint is for; read from its config.json by default")
-    export.add_argument("--dtype", nargs="+", default=["fp32"], help="fp32, fp16 (default: fp32)")
+    export.add_argument("--dtype", nargs="+", default=["fp32"], help="fp32, fp16, int8 (default: fp32)")
     export.add_argument(
         "--attention",
         default="fused",
