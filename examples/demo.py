@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +25,9 @@ def main() -> None:
     for sample in SAMPLES:
         start = time.perf_counter()
         answer = torchless.pipeline(sample.task, bundles / sample.checkpoint, **sample.options)
+        if sys.stdout.isatty() and getattr(answer, "streams", False):
+            _stream(sample, answer)
+            continue
         answers = [answer(item) for item in sample.inputs]
         _show(sample, answers, time.perf_counter() - start)
 
@@ -39,9 +43,24 @@ def _show_environment() -> None:
         raise SystemExit("torch can be imported here, so this would show nothing: use an environment without it")
 
 
+def _stream(sample: Sample, answer: Any) -> None:
+    """Write the texts as they are made."""
+    print(f"{_title(sample)}; as it is made")
+    for item in sample.inputs:
+        print(f"  {item}\n   ", end="", flush=True)
+        for piece in answer.stream(item):
+            print(piece, end="", flush=True)
+        print()
+    print()
+
+
+def _title(sample: Sample) -> str:
+    numbers = ", ".join(f"{name} {value:.3f}" for name, value in metrics(sample.checkpoint).items() if value <= 1)
+    return f"{sample.task} with {sample.checkpoint} (held out: {numbers})"
+
+
 def _show(sample: Sample, answers: list[Any], seconds: float) -> None:
-    numbers = ", ".join(f"{name} {value:.2f}" for name, value in metrics(sample.checkpoint).items() if value <= 1)
-    print(f"{sample.task} with {sample.checkpoint} (held out: {numbers}); loaded and answered in {seconds:.2f} s")
+    print(f"{_title(sample)}; loaded and answered in {seconds:.2f} s")
     for item, answer in zip(sample.inputs, answers, strict=True):
         print(f"  {_line(item)}")
         for part in answer if isinstance(answer, list) else [answer]:

@@ -73,6 +73,49 @@ SAMPLES = (
         ),
         {"aggregation_strategy": "simple"},
     ),
+    Sample(
+        "text-generation",
+        "story",
+        (
+            "Once upon a time there was a girl named Amelia. Her favourite toy was a red kite.",
+            "There was a little boy called Tom. One Monday he wanted to make pancakes for his grandmother.",
+            "Grace was a brave girl. Her brother could swim, and Grace wanted to learn it, too.",
+        ),
+        {"do_sample": False, "max_new_tokens": 200},
+    ),
+    Sample(
+        "summarization",
+        "summary",
+        (
+            "On Friday there was a fire in a hotel in Brighton. It took three hours to put out the flames. The fire "
+            "injured two people. The cause was an old heater, as the fire service said. Julia Carter, the mayor, "
+            "thanked the firefighters.",
+            "The people of Milford chose a new mayor on Sunday. The votes were counted until midnight. 63 percent "
+            "voted for Emma Clark. Martin Wood came second. The first thing that Emma Clark wants to do is to plant "
+            "more trees.",
+            "Thieves broke into a villa in Oxford on Monday. They needed only nine minutes. A woman was arrested at "
+            "the airport. A gold ring is missing.",
+        ),
+    ),
+    Sample(
+        "translation_en_to_de",
+        "translate",
+        (
+            "The old woman bought three red apples yesterday.",
+            "My sister does not read these long letters.",
+            "I know that Anna will give the child a new book.",
+            "Every morning she drinks hot coffee in the kitchen.",
+        ),
+    ),
+    Sample(
+        "translation_de_to_en",
+        "translate",
+        (
+            "Der kleine Junge hat den Hund nicht gesehen.",
+            "Die Kinder sind müde, weil sie im Park gespielt haben.",
+            "Warum weint das Mädchen vor der Schule?",
+        ),
+    ),
 )
 
 

@@ -85,7 +85,8 @@ CARDS = {
         "Stories with names of heroes and friends, and combinations of facts, that training never uses. Consistent: of "
         "the continuations of three stages of a story, the share that ends, is wholly of the grammar, and never "
         "contradicts itself (names, pronouns, things, places); greedy, and sampled at temperature 1.",
-        "It can tell seven stories. Other beginnings soon turn into one of them.",
+        "It can tell seven stories; other beginnings soon turn into one of them. A name that it never saw may change "
+        "midway: with the names of training, 57 of 60 greedy stories were consistent.",
     ),
     "summary": Card(
         "summarization",
