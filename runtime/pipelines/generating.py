@@ -23,9 +23,11 @@ from .generation_options import GenerationOptions, compose
 
 Ints = NDArray[np.int64]
 
-# Sequences (inputs x beams or answers) of one batch on a CPU: by then a step's time is that of the arithmetic and no
-# longer of reading the weights, and a batch waits for its longest answer.
-SEQUENCES_PER_BATCH = 16
+# Sequences (inputs x beams or answers) of one batch: on a CPU with two cores 16 GPT-2 prompts take a fifth of the time
+# that they take one by one, and twice as many sequences still gain.
+SEQUENCES_PER_BATCH = 32
+# Tokens (sequences x length) that the cache of one batch has room for: 300 MB for GPT-2.
+TOKENS_PER_CACHE = 4096
 
 OptionsT = TypeVar("OptionsT", bound=GenerationOptions)
 
@@ -178,13 +180,21 @@ class GeneratingPipeline(Pipeline[OptionsT]):
     def _batches(self, prompts: Sequence[Prompt], options: OptionsT) -> Iterator[list[int]]:
         """Rows that are generated together, longest first."""
         config = options.config
-        size = self.batch_size or max(1, SEQUENCES_PER_BATCH // max(config.num_beams, config.num_return_sequences))
-        size = 1 if options.alone else size
         groups: dict[int, list[int]] = defaultdict(list)
         for row in sorted(range(len(prompts)), key=lambda row: -len(prompts[row].tokens)):
             groups[0 if self._can_pad(prompts[row], config) else len(prompts[row].tokens)].append(row)
         for rows in groups.values():
-            yield from (rows[start : start + size] for start in range(0, len(rows), size))
+            while rows:
+                size = 1 if options.alone else self.batch_size or self._size(prompts[rows[0]], config)
+                yield rows[:size]
+                rows = rows[size:]
+
+    def _size(self, longest: Prompt, config: GenerationConfig) -> int:
+        """How many inputs are generated together, of which one is the longest."""
+        length = len(longest.start) + (config.max_new_tokens or max(1, config.max_length - len(longest.start)))
+        length = min(length, self.generator.position_limit or length)
+        sequences = min(SEQUENCES_PER_BATCH, TOKENS_PER_CACHE // length)
+        return max(1, sequences // max(config.num_beams, config.num_return_sequences))
 
     def _generate(self, batch: Sequence[Prompt], options: OptionsT) -> Iterator[list[list[int]]]:
         """Per prompt its answers' tokens, those that were there before included."""

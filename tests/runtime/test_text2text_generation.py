@@ -61,8 +61,15 @@ def test_texts_of_several_lengths_run_together(say, monkeypatch):
     )
     say(["der", "der hund", "hund"], max_length=5)
     assert shapes == [(3, 3)]
-    say(["der"] * 5, num_beams=8)
-    assert [rows for rows, _ in shapes[1:]] == [2, 2, 1]
+    shapes.clear()
+    say(["der"] * 5, num_beams=16, max_new_tokens=5)
+    assert [rows for rows, _ in shapes] == [2, 2, 1]  # 32 sequences
+    shapes.clear()
+    say(["der"] * 3, num_beams=1, max_new_tokens=2000)
+    assert [rows for rows, _ in shapes] == [2, 1]  # 4096 tokens
+    shapes.clear()
+    say(["der"] * 2, num_beams=1, max_new_tokens=5000)
+    assert [rows for rows, _ in shapes] == [1, 1]
 
 
 def test_defaults_are_those_of_transformers(folder, tmp_path):
