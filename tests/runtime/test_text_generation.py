@@ -289,55 +289,61 @@ def test_threads_share_a_pipeline(write):
         assert list(pool.map(write, prompts)) == [write(prompt) for prompt in prompts]
 
 
-class TestLongPrompts:
-    @pytest.fixture
-    def short(self, tmp_path):
-        return pipeline(TASK, make_causal(tmp_path, ROUND, max_position_embeddings=8), do_sample=False)
+@pytest.fixture
+def short(tmp_path):
+    return pipeline(TASK, make_causal(tmp_path, ROUND, max_position_embeddings=8), do_sample=False)
 
-    @pytest.mark.parametrize("length", [8, 9, 100])
-    def test_a_prompt_that_fills_the_context(self, short, length):
-        with pytest.raises(InputError, match=f"the prompt has {length} tokens, and the model reads 8"):
-            short("a" * length)
-        with pytest.raises(InputError, match=f"the prompt has {length} tokens, and the model reads 8"):
-            short(["a", "a" * length])
 
-    def test_a_default_length_is_cut_to_the_context(self, short):
-        assert short("abc") == [{"generated_text": "abcabcab"}]
-        assert short("abcabca") == [{"generated_text": "abcabcab"}]
-        assert short(["a", "abc", "ca"]) == [short("a"), short("abc"), short("ca")]
+@pytest.mark.parametrize("length", [8, 9, 100])
+def test_a_prompt_that_fills_the_context(short, length):
+    with pytest.raises(InputError, match=f"the prompt has {length} tokens, and the model reads 8"):
+        short("a" * length)
+    with pytest.raises(InputError, match=f"the prompt has {length} tokens, and the model reads 8"):
+        short(["a", "a" * length])
 
-    def test_a_length_that_is_asked_for_is_not(self, short):
-        assert short("abc", max_new_tokens=5) == [{"generated_text": "abcabcab"}]
-        for options in ({"max_new_tokens": 6}, {"max_length": 9}):
-            with pytest.raises(OptionError, match="the model has 8 positions: at most max_new_tokens=5"):
-                short("abc", **options)
 
-    def test_a_hole(self, short):
-        with pytest.warns(TruncationWarning, match="prompt of 12 tokens leaves no room for 3 more: 7 tokens lost"):
-            found = short("abcabcabcabc", handle_long_generation="hole", max_new_tokens=3, return_tensors=True)
-        assert found == [{"generated_token_ids": ids("bcabcabc")}]
-        assert short("abc", handle_long_generation="hole", max_new_tokens=3) == [{"generated_text": "abcabc"}]
+def test_a_default_length_is_cut_to_the_context(short):
+    assert short("abc") == [{"generated_text": "abcabcab"}]
+    assert short("abcabca") == [{"generated_text": "abcabcab"}]
+    assert short(["a", "abc", "ca"]) == [short("a"), short("abc"), short("ca")]
 
-    def test_a_hole_that_is_too_large(self, short):
-        for options in ({}, {"max_new_tokens": 8}):
-            with pytest.raises(OptionError, match="new tokens leave no room for a prompt: the model reads 8"):
-                short("abcabcabcabc", handle_long_generation="hole", **options)
-        with pytest.raises(OptionError, match="max_length=9 ends before the prompt of 12 tokens does"):
-            short("abcabcabcabc", handle_long_generation="hole", max_length=9)
 
-    def test_truncation(self, short):
-        for options, length in (({}, 7), ({"max_new_tokens": 3}, 5), ({"max_length": 6}, 5)):
-            with pytest.warns(TruncationWarning, match=f"{12 - length} tokens lost"):
-                (found,) = short("abcabcabcabc", truncation=True, **options)
-            # The whole prompt is shown, though only its beginning was read.
-            assert found["generated_text"] == "abcabcabcabc" + "abcabcabcabc"[length : options.get("max_length", 8)]
-        with pytest.raises(OptionError, match="8 new tokens leave no room for a prompt"):
-            short("abc", truncation=True, max_new_tokens=8)
+def test_a_length_that_is_asked_for_is_not(short):
+    assert short("abc", max_new_tokens=5) == [{"generated_text": "abcabcab"}]
+    for options in ({"max_new_tokens": 6}, {"max_length": 9}):
+        with pytest.raises(OptionError, match="the model has 8 positions: at most max_new_tokens=5"):
+            short("abc", **options)
 
-    def test_a_shorter_prompt_is_answered_afterwards(self, short):
-        with pytest.raises(InputError):
-            short("a" * 9)
-        assert short("abc") == [{"generated_text": "abcabcab"}]
+
+def test_a_hole(short):
+    with pytest.warns(TruncationWarning, match="prompt of 12 tokens leaves no room for 3 more: 7 tokens lost"):
+        found = short("abcabcabcabc", handle_long_generation="hole", max_new_tokens=3, return_tensors=True)
+    assert found == [{"generated_token_ids": ids("bcabcabc")}]
+    assert short("abc", handle_long_generation="hole", max_new_tokens=3) == [{"generated_text": "abcabc"}]
+
+
+def test_a_hole_that_is_too_large(short):
+    for options in ({}, {"max_new_tokens": 8}):
+        with pytest.raises(OptionError, match="new tokens leave no room for a prompt: the model reads 8"):
+            short("abcabcabcabc", handle_long_generation="hole", **options)
+    with pytest.raises(OptionError, match="max_length=9 ends before the prompt of 12 tokens does"):
+        short("abcabcabcabc", handle_long_generation="hole", max_length=9)
+
+
+def test_truncation(short):
+    for options, length in (({}, 7), ({"max_new_tokens": 3}, 5), ({"max_length": 6}, 5)):
+        with pytest.warns(TruncationWarning, match=f"{12 - length} tokens lost"):
+            (found,) = short("abcabcabcabc", truncation=True, **options)
+        # The whole prompt is shown, though only its beginning was read.
+        assert found["generated_text"] == "abcabcabcabc" + "abcabcabcabc"[length : options.get("max_length", 8)]
+    with pytest.raises(OptionError, match="8 new tokens leave no room for a prompt"):
+        short("abc", truncation=True, max_new_tokens=8)
+
+
+def test_a_shorter_prompt_is_answered_afterwards(short):
+    with pytest.raises(InputError):
+        short("a" * 9)
+    assert short("abc") == [{"generated_text": "abcabcab"}]
 
 
 def test_the_padding_token_of_the_tokenizer_is_used(tmp_path):
