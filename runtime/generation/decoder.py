@@ -69,15 +69,18 @@ class DecoderState:
 
         Args:
             tokens: int64 ``(rows, length)``, padded on the right.
-            lengths: int64 ``(rows,)``; None where no row is padded.
+            lengths: int64 ``(rows,)``; None where no row is padded. An encoder-decoder's rows are never.
 
         Returns:
             Logits after each row's last token, ``(rows, vocab)``.
 
         Raises:
-            InputError: not one row for each sequence, or more tokens than there is room for.
+            InputError: not one row for each sequence, more tokens than there is room for, or an encoder-decoder's rows
+                of unequal lengths, as its graph counts positions for all rows at once.
         """
         self._check(tokens, tokens.shape[1])
+        if self._encoded and lengths is not None and (lengths != tokens.shape[1]).any():
+            raise InputError(f"an encoder-decoder's answers must begin with as many tokens each, not {lengths.tolist()}")
         self._lengths = np.full(len(tokens), tokens.shape[1]) if lengths is None else lengths.astype(np.int64)
         past = np.zeros(len(tokens), dtype=np.int64)
         logits: Floats = self._run(np.ascontiguousarray(tokens, dtype=np.int64), past)[:, 0]

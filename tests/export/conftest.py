@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="the export needs torch")
 
 from tests.export import models
+from tests.export.tiny import TinyModels
 from torchless.export import export
 
 
@@ -37,3 +38,10 @@ def classifier_bundle(classifier: Path, tmp_path_factory: pytest.TempPathFactory
 def masked_lm_bundle(masked_lm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The masked language model's bundle, to be read only."""
     return export(masked_lm, tmp_path_factory.mktemp("bundle") / "roberta", dtype=("fp32", "fp16"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> TinyModels:
+    """Small random models that generate, of every architecture, exported when first asked for."""
+    base = tmp_path_factory.getbasetemp()
+    return TinyModels(base if worker_id == "master" else base.parent)

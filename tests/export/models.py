@@ -20,6 +20,8 @@ HEADS = {
     "question-answering": "AutoModelForQuestionAnswering",
     "fill-mask": "AutoModelForMaskedLM",
     "feature-extraction": "AutoModel",
+    "text-generation": "AutoModelForCausalLM",
+    "text2text-generation": "AutoModelForSeq2SeqLM",
 }
 
 _SIZES = {
@@ -31,6 +33,32 @@ _SIZES = {
     "max_position_embeddings": 64,
 }
 _ROBERTA_SIZES = {**_SIZES, "max_position_embeddings": 66, "type_vocab_size": 1}
+_GPT_SIZES = {"vocab_size": VOCABULARY, "n_embd": 40, "n_layer": 2, "n_head": 5, "n_positions": 64}
+_GROUPED_SIZES = {**_SIZES, "num_key_value_heads": 2}
+_BART_SIZES = {
+    "vocab_size": VOCABULARY,
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "max_position_embeddings": 64,
+    "decoder_start_token_id": 3,
+    "forced_eos_token_id": 3,
+}
+_T5_SIZES = {
+    "vocab_size": VOCABULARY,
+    "d_model": 32,
+    "d_kv": 16,
+    "d_ff": 64,
+    "num_layers": 2,
+    "num_heads": 4,
+    "relative_attention_num_buckets": 16,
+    "relative_attention_max_distance": 24,
+    "decoder_start_token_id": 0,
+}
 
 # Model type to the configuration's arguments.
 ARCHITECTURES: dict[str, dict[str, object]] = {
@@ -87,7 +115,30 @@ ARCHITECTURES: dict[str, dict[str, object]] = {
     "data2vec-text": _ROBERTA_SIZES,
     "roberta-prelayernorm": _ROBERTA_SIZES,
     "xmod": {**_ROBERTA_SIZES, "languages": ["en_XX"], "default_language": "en_XX"},
-    "gpt2": {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    "gpt2": _GPT_SIZES,
+    "openai-gpt": _GPT_SIZES,
+    "ctrl": {**_GPT_SIZES, "dff": 64},
+    "llama": _GROUPED_SIZES,
+    "qwen2": _GROUPED_SIZES,
+    "qwen3": {**_GROUPED_SIZES, "head_dim": 16},
+    "mistral": {**_GROUPED_SIZES, "sliding_window": 5},
+    "gemma2": {
+        **_GROUPED_SIZES,
+        "head_dim": 16,
+        "query_pre_attn_scalar": 24,
+        "attn_logit_softcapping": 1.5,
+        "final_logit_softcapping": 2.0,
+        "sliding_window": 6,
+    },
+    "opt": {**_SIZES, "ffn_dim": 64, "word_embed_proj_dim": 16},
+    "gpt_neox": {**_SIZES, "rotary_pct": 0.5},
+    "phi3": {**_GROUPED_SIZES, "intermediate_size": 48},
+    "bart": _BART_SIZES,
+    "mbart": _BART_SIZES,
+    "pegasus": {**_BART_SIZES, "decoder_layers": 1},
+    "marian": {**_BART_SIZES, "decoder_start_token_id": 0},
+    "t5": _T5_SIZES,
+    "mt5": _T5_SIZES,
 }
 
 # The sizes of the base checkpoints, in place of those above.
@@ -132,6 +183,39 @@ def checkpoint(
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def generating(folder: Path, model_type: str, seed: int = 0, scale: float = 0.4, **overrides: object) -> Path:
+    """Save a random checkpoint that generates, whose token ids 0 to 4 are special."""
+    tokenizer = tokenizer_for("bert")
+    special = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+    config = transformers.AutoConfig.for_model(model_type, **{**ARCHITECTURES[model_type], **special, **overrides})
+    task = "text2text-generation" if config.is_encoder_decoder else "text-generation"
+    model = getattr(transformers, HEADS[task]).from_config(config)
+    if overrides.get("tie_word_embeddings") is False:  # a wish that T5's configuration does not keep
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone())
+    spread(model, seed, scale)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def spread(model: transformers.PreTrainedModel, seed: int, scale: float) -> None:
+    """Weights with which a model does not say one word for ever: words and what is attended to count less."""
+    rng = np.random.default_rng(seed)
+    words = model.get_input_embeddings().weight
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            noise = torch.from_numpy(rng.standard_normal(tuple(parameter.shape))).to(parameter.dtype)
+            if parameter.dim() < 2 or parameter.shape[0] == 1:
+                parameter.add_(0.1 * noise)
+            else:
+                attended = "encoder_attn.out_proj" in name or "EncDecAttention.o" in name
+                factor = 0.5 if parameter is words else 0.4 if attended else 1.0
+                parameter.copy_(factor * scale * noise)
+        for name, buffer in model.named_buffers():
+            if name == "final_logits_bias":
+                buffer.copy_(torch.from_numpy(0.3 * rng.standard_normal(tuple(buffer.shape))))
 
 
 def fill(model: torch.nn.Module, seed: int = 0, scale: float = 0.15) -> None:

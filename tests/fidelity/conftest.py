@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 
 from .checkpoints import Exported, save
+
+if TYPE_CHECKING:
+    from tests.export.tiny import TinyModels
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +27,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Export
         return folder
 
     return bundle
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> TinyModels:
+    """Small random models that generate, of every architecture, exported when first asked for."""
+    from tests.export.tiny import TinyModels
+
+    base = tmp_path_factory.getbasetemp()
+    return TinyModels(base if worker_id == "master" else base.parent)
