@@ -80,7 +80,7 @@ class DecoderState:
         """
         self._check(tokens, tokens.shape[1])
         if self._encoded and lengths is not None and (lengths != tokens.shape[1]).any():
-            raise InputError(f"an encoder-decoder's answers must begin with as many tokens each, not {lengths.tolist()}")
+            raise InputError(f"an encoder-decoder's rows must begin with as many tokens each, not {lengths.tolist()}")
         self._lengths = np.full(len(tokens), tokens.shape[1]) if lengths is None else lengths.astype(np.int64)
         past = np.zeros(len(tokens), dtype=np.int64)
         logits: Floats = self._run(np.ascontiguousarray(tokens, dtype=np.int64), past)[:, 0]

@@ -119,9 +119,9 @@ ARCHITECTURES: dict[str, dict[str, object]] = {
     "openai-gpt": _GPT_SIZES,
     "ctrl": {**_GPT_SIZES, "dff": 64},
     "llama": _GROUPED_SIZES,
-    "qwen2": _GROUPED_SIZES,
+    "qwen2": {**_GROUPED_SIZES, "num_hidden_layers": 1},
     "qwen3": {**_GROUPED_SIZES, "head_dim": 16},
-    "mistral": {**_GROUPED_SIZES, "sliding_window": 5},
+    "mistral": {**_GROUPED_SIZES, "num_hidden_layers": 1, "sliding_window": 5},
     "gemma2": {
         **_GROUPED_SIZES,
         "head_dim": 16,
@@ -134,11 +134,11 @@ ARCHITECTURES: dict[str, dict[str, object]] = {
     "gpt_neox": {**_SIZES, "rotary_pct": 0.5},
     "phi3": {**_GROUPED_SIZES, "intermediate_size": 48},
     "bart": _BART_SIZES,
-    "mbart": _BART_SIZES,
+    "mbart": {**_BART_SIZES, "encoder_layers": 1, "decoder_layers": 1},
     "pegasus": {**_BART_SIZES, "decoder_layers": 1},
-    "marian": {**_BART_SIZES, "decoder_start_token_id": 0},
+    "marian": {**_BART_SIZES, "encoder_layers": 1, "decoder_start_token_id": 0},
     "t5": _T5_SIZES,
-    "mt5": _T5_SIZES,
+    "mt5": {**_T5_SIZES, "num_layers": 1},
 }
 
 # The sizes of the base checkpoints, in place of those above.

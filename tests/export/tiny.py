@@ -18,7 +18,10 @@ from . import models
 
 # Model type and arguments of ``models.generating``, where they are not the name's own. Gates multiply what is large.
 _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "t5-gated": ("t5", {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "scale": 0.25}),
+    "t5-gated": (
+        "t5",
+        {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_layers": 1, "scale": 0.25},
+    ),
     "mt5": ("mt5", {"scale": 0.25}),
 }
 DECODER_ONLY = ("gpt2", "openai-gpt", "ctrl", "llama", "qwen2", "qwen3")
