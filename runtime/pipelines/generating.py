@@ -282,5 +282,7 @@ def _length(tokens: Ints, config: GenerationConfig) -> int:
     ends = np.flatnonzero(np.isin(tokens, config.eos_tokens))
     if ends.size:
         return int(ends[0]) + 1
+    if not config.stop_strings:  # what else ends rows ends all of them
+        return len(tokens)
     kept = np.flatnonzero(tokens != config.pad_token_id)
     return int(kept[-1]) + 1 if kept.size else 0

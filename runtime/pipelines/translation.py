@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import OptionError
+from ..errors import OptionError, user_stacklevel
 from ..tokenizer import Truncation
 from .text2text_generation import EncoderDecoderPipeline, Text2TextGenerationOptions
 
@@ -48,8 +49,9 @@ class TranslationPipeline(EncoderDecoderPipeline[TranslationOptions]):
     """Translations of a text, ``str``: ``{"translation_text": str}``; all else as in text2text-generation.
 
     The languages are those of the checkpoint, of the task's name, or of ``src_lang`` and ``tgt_lang``. A checkpoint may
-    know them in two ways: by a task of its configuration (T5: ``translation_en_to_de`` and its prefix) or by tokens
-    of its tokenizer (mBART, M2M100, NLLB). Options: :class:`TranslationOptions`.
+    know them in two ways: by a task of its configuration (T5: ``translation_en_to_de`` and its prefix), of which the
+    first is taken with a warning where nobody names one, as in transformers; or by tokens of its tokenizer (mBART,
+    M2M100, NLLB). Options: :class:`TranslationOptions`.
 
     Example:
         >>> translate = pipeline("translation_en_to_de", "models/t5")      # doctest: +SKIP
@@ -66,12 +68,12 @@ class TranslationPipeline(EncoderDecoderPipeline[TranslationOptions]):
         if self.tokenizer.languages:
             forced = {} if target is None else {"forced_bos_token_id": self.tokenizer.language_id(target)}
             return self._task_parameters(self.task) | forced
+        known = self._known_pairs()
         if source is None and target is None:
-            return self._task_parameters(self.task)
+            return self._task_parameters(known[0] if known else self.task)
         name = f"translation_{source}_to_{target}"
         if parameters := self._task_parameters(name):
             return parameters
-        known = self._known_pairs()
         if known or options.src_lang is not None or options.tgt_lang is not None:
             raise OptionError(
                 f"{self.bundle.folder} does not translate from {source!r} to {target!r}: "
@@ -86,6 +88,10 @@ class TranslationPipeline(EncoderDecoderPipeline[TranslationOptions]):
     def _encode(self, texts: list[str], truncation: Truncation | None, options: TranslationOptions) -> list[Any]:
         source, target = options.pair
         if not self.tokenizer.languages:
+            if source is None and target is None and (known := self._known_pairs()):
+                warnings.warn(
+                    f"the task names no languages: taking the first of {', '.join(known)}", stacklevel=user_stacklevel()
+                )
             return super()._encode(texts, truncation, options)
         if target is None:
             raise OptionError("the checkpoint knows several languages: tgt_lang names the one to translate to")

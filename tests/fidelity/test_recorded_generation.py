@@ -14,7 +14,11 @@ from torchless import Bundle, pipeline
 from . import cases
 from .checkpoints import Exported
 
-pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::torchless.TruncationWarning")]
+pytestmark = [
+    pytest.mark.export,
+    pytest.mark.filterwarnings("ignore::torchless.TruncationWarning"),
+    pytest.mark.filterwarnings("ignore:the task names no languages"),
+]
 
 CALLS = [(checkpoint, task, noise) for checkpoint, task, *_ in cases.GENERATION for noise in cases.NOISE]
 INPUTS = {(checkpoint, task): inputs for checkpoint, task, inputs, _ in cases.GENERATION}

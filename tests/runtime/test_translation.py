@@ -72,6 +72,12 @@ def test_languages_by_tasks_of_the_configuration(tasked):
     assert text(to_french("hund", src_lang="de", tgt_lang="en")) == "dog"
 
 
+def test_the_first_task_of_the_configuration_is_taken_where_none_is_named(tasked):
+    translate = pipeline("translation", tasked)
+    with pytest.warns(UserWarning, match="taking the first of translation_de_to_en, translation_de_to_fr"):
+        assert text(translate("hund")) == "dog"
+
+
 @pytest.mark.parametrize("options", [{"src_lang": "de", "tgt_lang": "xx"}, {"tgt_lang": "fr"}, {"src_lang": "fr"}])
 def test_a_pair_that_the_configuration_lacks(tasked, options):
     with pytest.raises(OptionError, match="it knows translation_de_to_en, translation_de_to_fr"):
