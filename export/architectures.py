@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from inspect import signature
 from typing import Any
 from unittest.mock import patch
 
@@ -20,7 +21,7 @@ def adapted(model: PreTrainedModel) -> Iterator[None]:
     kinds = {type(part) for part in model.modules()}
     with ExitStack() as stack:
         for kind in kinds:
-            if hasattr(kind, "compute_bias"):
+            if "past_seen_tokens" in signature(getattr(kind, "compute_bias", adapted)).parameters:
                 stack.enter_context(patch.object(kind, "compute_bias", _whole_bias(kind.compute_bias)))
         if OpenAIAttention in kinds:
             stack.enter_context(_openai_gpt(model))

@@ -46,6 +46,9 @@ class Plan:
     output_names: tuple[str, ...]
 
 
+# What models raise that want more than ids, a mask and a cache, or an attention with other parts.
+_RUN_ERRORS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+
 Sizes = list[tuple[int, int, int]]
 """Heads, numbers per head of keys, and of values, by layer."""
 
@@ -76,7 +79,7 @@ def layer_sizes(model: PreTrainedModel) -> tuple[Sizes, Sizes]:
     try:
         with cached(model), adapted(model), stepping(step), torch.inference_mode():
             model(**arguments)
-    except UnsupportedAttentionError as error:
+    except (UnsupportedAttentionError, *_RUN_ERRORS) as error:
         raise ExportError(f"{type(model).__name__} cannot be given a cache: {error}") from error
     if not grown.kept or set(step.present) != set(grown.kept):
         raise ExportError(

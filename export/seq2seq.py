@@ -56,7 +56,7 @@ class Seq2SeqDecoder(torch.nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
-        self._hidden = int(model.config.d_model)
+        self._hidden = int(model.get_encoder().config.hidden_size)
 
     def forward(
         self,

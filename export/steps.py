@@ -60,7 +60,7 @@ class Checker:
         self, model: PreTrainedModel, special: Sequence[int], limit: int | None, encoder_limit: int | None
     ) -> None:
         self.model = model
-        self._vocabulary = np.setdiff1d(np.arange(model.config.vocab_size), list(special))
+        self._vocabulary = np.setdiff1d(np.arange(model.config.get_text_config(decoder=True).vocab_size), list(special))
         self._limit = limit or 1 << 30
         self._encoder_limit = encoder_limit or 1 << 30
         self._encodes = bool(model.config.is_encoder_decoder)
