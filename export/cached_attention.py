@@ -182,7 +182,12 @@ def mask(
 ) -> torch.Tensor | None:
     """None for causal attention, which the operator masks by the rows' lengths; the encoder's padding otherwise."""
     if mask_function is bidirectional_mask_function:
-        queries = q_length if current_step().past is None else 1  # widened to all beams of an input where it is used
+        step = current_step()
+        if step.past is not None and step.encoder is None:
+            raise UnsupportedAttentionError(
+                "a token attends to what follows it, as in an encoder: is_decoder is not set"
+            )
+        queries = q_length if step.past is None else 1  # widened to all beams of an input where it is used
         return bidirectional_mask(
             attention_mask=attention_mask, mask_function=mask_function, q_length=queries, dtype=dtype, **options
         )
