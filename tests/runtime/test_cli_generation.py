@@ -24,8 +24,13 @@ def causal(tmp_path):
 
 @pytest.fixture
 def seq2seq(tmp_path):
+    return make_seq2seq(tmp_path / "seq2seq", MEANING)
+
+
+@pytest.fixture
+def tasked(tmp_path):
     specific = {"translation_de_to_en": {"prefix": "de>en: "}}
-    return make_seq2seq(tmp_path / "seq2seq", MEANING, task_specific_params=specific)
+    return make_seq2seq(tmp_path / "tasked", MEANING, task_specific_params=specific)
 
 
 @pytest.fixture
@@ -90,10 +95,10 @@ def test_next_token(run, causal):
     assert run("run", "next-token", causal, "a", "--top-k", "2")[1] == "69  b  0.7311\n70  c  0.2689\n"
 
 
-def test_translation(run, seq2seq):
+def test_translation(run, seq2seq, tasked):
     assert run("run", "translation", seq2seq, "der hund") == (0, "the dog\n", "")
-    assert run("run", "translation_de_to_en", seq2seq, "der") == (0, "the dog\n", "")
-    assert run("run", "translation", seq2seq, "der", "--src-lang", "de", "--tgt-lang", "en") == (0, "the dog\n", "")
+    assert run("run", "translation_de_to_en", tasked, "der") == (0, "the dog\n", "")
+    assert run("run", "translation", tasked, "der", "--src-lang", "de", "--tgt-lang", "en") == (0, "the dog\n", "")
     assert run("run", "auto", seq2seq, "der hund", "--json")[1] == '[{"generated_text": "the dog"}]\n'
 
 
@@ -137,12 +142,12 @@ def test_a_terminal_shows_what_a_file_gets(run, terminal, causal, seq2seq):
         (["text-generation", "{causal}", '[{"role": "user"}]'], "a message is a dictionary"),
         (["text-generation", "{seq2seq}", "a"], "needs a language model"),
         (["summarization", "{causal}", "a"], "needs an encoder and a decoder"),
-        (["translation_de_to_fr", "{seq2seq}", "a"], "it knows translation_de_to_en"),
-        (["translation", "{seq2seq}", "a", "--tgt-lang", "fr"], "does not translate from None to 'fr'"),
+        (["translation_de_to_fr", "{tasked}", "a"], "it knows translation_de_to_en"),
+        (["translation", "{tasked}", "a", "--tgt-lang", "fr"], "does not translate from None to 'fr'"),
         (["translation_to_en", "{seq2seq}", "a"], "unknown task"),
     ],
 )
-def test_mistakes(run, causal, seq2seq, words, message):
+def test_mistakes(run, causal, seq2seq, tasked, words, message):
     status, out, err = run(
         "run", *(word.replace("{causal}", str(causal)).replace("{seq2seq}", str(seq2seq)) for word in words)
     )
