@@ -100,8 +100,7 @@ class GeneratingPipeline(Pipeline[OptionsT]):
             options: those of a call; one answer without a beam search.
 
         Returns:
-            Pieces of the new text, none of which splits a character. They add up to the answer, except for special
-            tokens left out and spaces cleaned up.
+            Pieces of the new text, none of which splits a character; together they are the text of the answer.
 
         Raises:
             InputError: an input that cannot be processed, or more than one.

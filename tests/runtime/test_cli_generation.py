@@ -148,9 +148,8 @@ def test_a_terminal_shows_what_a_file_gets(run, terminal, causal, seq2seq):
     ],
 )
 def test_mistakes(run, causal, seq2seq, tasked, words, message):
-    status, out, err = run(
-        "run", *(word.replace("{causal}", str(causal)).replace("{seq2seq}", str(seq2seq)) for word in words)
-    )
+    places = {"{causal}": str(causal), "{seq2seq}": str(seq2seq), "{tasked}": str(tasked)}
+    status, out, err = run("run", *(places.get(word, word) for word in words))
     assert (status, out) == (2, "")
     assert err.startswith("torchless: ")
     assert message in err
