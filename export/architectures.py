@@ -18,7 +18,7 @@ from .cached_attention import attention, current_step
 @contextmanager
 def adapted(model: PreTrainedModel) -> Iterator[None]:
     """Change what has to be changed in the model's classes inside the block."""
-    kinds = {type(part) for part in model.modules()}
+    kinds: set[Any] = {type(part) for part in model.modules()}
     with ExitStack() as stack:
         for kind in kinds:
             if "past_seen_tokens" in signature(getattr(kind, "compute_bias", adapted)).parameters:

@@ -128,7 +128,10 @@ class TokenBytes(dict[int, bytes]):
             return bytes.fromhex(token[3:5])
         text = self._tokenizer.join([*self._before, token])
         _, found, after = text.partition(self._CONTEXT)
-        return (after if found else self._tokenizer.join([token])).encode()
+        if not found:  # a vocabulary of words, which does not know these letters
+            before = self._tokenizer.join(self._before)
+            after = text.removeprefix(before) if text.startswith(before) else self._tokenizer.join([token])
+        return after.encode()
 
 
 def _kinds(decoder: Any) -> set[str]:

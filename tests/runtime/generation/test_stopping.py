@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
 
-from torchless import OptionError
+from torchless import OptionError, Tokenizer
 from torchless.generation import GenerationConfig, Stopping
 from torchless.generation.stopping import StopStrings
 
@@ -84,3 +86,16 @@ def test_a_text_that_begins_in_the_prompt(tmp_path):
 def test_without_a_tokenizer():
     with pytest.raises(OptionError, match="need a tokenizer"):
         Stopping(GenerationConfig(max_length=9, stop_strings="x"))
+
+
+@pytest.mark.parametrize("decoder", [None, decoders.WordPiece("##", False)])
+def test_stop_strings_across_whole_words(tmp_path, decoder):
+    backend = tokenizers.Tokenizer(models.WordLevel({"<unk>": 0, "one": 1, "two": 2, "three": 3}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if decoder is not None:
+        backend.decoder = decoder
+    backend.save(str(tmp_path / "tokenizer.json"))
+    words = Tokenizer(tmp_path)
+    tokens = np.array([[1, 2], [3, 2], [2, 1]])
+    assert StopStrings(words, ["one two"])(tokens).tolist() == [True, False, False]
+    assert StopStrings(words, ["e tw"])(tokens).tolist() == [True, True, False]
