@@ -188,7 +188,6 @@ def flattened(
          float[c, 4] flat, float[c, 2] product> {{
             flat = Reshape (x, rows)
             product = {gemm}
-            {extra}
             wide = Shape (x)
             start = Constant <value_ints = [0]> ()
             end = Constant <value_ints = [2]> ()
@@ -196,6 +195,7 @@ def flattened(
             last = Constant <value_ints = [2]> ()
             sizes = Concat <axis = 0> (sequences, last)
             y = Reshape (product, sizes)
+            {extra}
         }}
     """
 
