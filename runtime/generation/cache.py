@@ -97,18 +97,19 @@ class Buffers:
         for entry, array in zip(self.entries, self.arrays, strict=True):
             binding.bind_inplace(entry.past, entry.present, array)
 
-    def expand(self, copies: int, lengths: NDArray[np.int64]) -> Buffers:
-        """New buffers in which every row stands ``copies`` times in a row.
+    def expand(self, copies: int, places: NDArray[np.int64], lengths: NDArray[np.int64]) -> Buffers:
+        """New buffers in which every sequence stands ``copies`` times in a row, in the order of the sequences.
 
         Args:
             copies: how often.
-            lengths: tokens that each row has, int64 ``(rows,)``.
+            places: the row that each sequence has here, int64 ``(rows,)``.
+            lengths: tokens that each sequence has, int64 ``(rows,)``.
         """
-        used = int(lengths.max())
         wider = Buffers(self.entries, self.rows * copies, self.capacity)
-        for source, target in zip(self.arrays, wider.arrays, strict=True):
-            for copy in range(copies):
-                target[copy::copies, :, :used] = source[:, :, :used]
+        for sequence, (row, used) in enumerate(zip(places.tolist(), lengths.tolist(), strict=True)):
+            first = sequence * copies
+            for source, target in zip(self.arrays, wider.arrays, strict=True):
+                target[first : first + copies, :, :used] = source[row, :, :used]
         origin = np.arange(wider.rows) // copies
         wider._common[:] = np.where(origin[:, None] == origin[None, :], lengths[origin], 0)
         return wider
@@ -122,9 +123,9 @@ class Buffers:
         self._common[:, row] = self._common[:, parent]
         self._common[row, parent] = self._common[parent, row] = used
 
-    def shorten(self, used: int) -> None:
-        """Forget what lies after the first ``used`` tokens."""
-        np.minimum(self._common, used, out=self._common)
+    def shorten(self, used: NDArray[np.int64]) -> None:
+        """Forget what lies after the first tokens of each row, of which there are ``used``, int64 ``(rows,)``."""
+        np.minimum(self._common, used[:, None], out=self._common)
 
 
 def assign(parents: NDArray[np.int64], group: int) -> NDArray[np.int64]:

@@ -117,7 +117,7 @@ class DecoderState:
     def rewind(self, count: int) -> None:
         """Forget the last ``count`` tokens of each sequence."""
         self._lengths = self._lengths - count
-        self._buffers.shorten(int(self._lengths.max()))
+        self._buffers.shorten(self._lengths)
 
     def expand(self, copies: int) -> None:
         """Let every sequence become ``copies`` sequences, which follow each other."""
@@ -125,7 +125,7 @@ class DecoderState:
             return
         lengths = self.lengths
         self._group *= copies
-        self._start(self._buffers.expand(copies, lengths))
+        self._start(self._buffers.expand(copies, self._places, lengths))
         self._lengths = np.repeat(lengths, copies)
 
     def reorder(self, parents: Ints) -> None:
