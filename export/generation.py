@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from torchless.errors import OptionError
@@ -66,15 +68,28 @@ def _wide(model: PreTrainedModel) -> Callable[[ir.Node], bool]:
 
     A model that keeps weights in float32 (T5) has a residual stream beyond float16's range: its sums and norms too.
     """
-    modules = tuple(model._keep_in_fp32_modules or ())
+    modules = set(model._keep_in_fp32_modules or ())
+    weights = [
+        parameter.detach().cpu().numpy()
+        for name, parameter in model.named_parameters()
+        if parameter.dim() == 2 and not modules.isdisjoint(name.split("."))
+    ]
 
     def keep(node: ir.Node) -> bool:
         if node.op_type in _RESIDUAL:
             return bool(modules)
-        names = {part for value in node.inputs if value is not None for part in str(value.name).split(".")}
-        return node.op_type == "MatMul" and not names.isdisjoint(modules)
+        return node.op_type in ("MatMul", "Gemm") and any(_holds(node.inputs[1], weight) for weight in weights)
 
     return keep
+
+
+def _holds(value: ir.Value | None, weight: NDArray[np.float32]) -> bool:
+    """Whether a graph's value is a linear layer's weight, whose name is lost where torch's exporter turned it round."""
+    if value is None or value.const_value is None:
+        return False
+    held = value.const_value.numpy()
+    same = held.shape == weight.shape[::-1] and np.array_equal(held[0], weight[:, 0])  # most differ here
+    return same and np.array_equal(held, weight.T)
 
 
 def _variant(graph: ir.Model, dtype: str, model: PreTrainedModel) -> ir.Model:

@@ -200,6 +200,17 @@ def generating(folder: Path, model_type: str, seed: int = 0, scale: float = 0.4,
     return folder
 
 
+def whole(folder: Path, model_type: str) -> Path:
+    """Save a random checkpoint that generates, of the size that its configuration has by default."""
+    config = transformers.AutoConfig.for_model(model_type)
+    task = "text2text-generation" if config.is_encoder_decoder else "text-generation"
+    model = getattr(transformers, HEADS[task]).from_config(config)
+    fill(model, scale=0.03)
+    model.save_pretrained(folder)
+    tokenizer_for("bert").save_pretrained(folder)
+    return folder
+
+
 def spread(model: transformers.PreTrainedModel, seed: int, scale: float) -> None:
     """Weights with which a model does not say one word for ever: words and what is attended to count less."""
     rng = np.random.default_rng(seed)

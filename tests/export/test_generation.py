@@ -11,10 +11,12 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import torch
+import transformers
 
 from tests.export import models
 from tests.export.conftest import read_manifest
-from tests.export.tiny import DECODER_ONLY, ENCODER_DECODER, FIRST, HALF, NAMES, TinyModels, padded, torch_logits
+from tests.export.tiny import DECODER_ONLY, ENCODER_DECODER, FIRST, HALF, NAMES, TinyModels, load, padded, torch_logits
 from torchless import Bundle, InputError
 from torchless.export import export
 
@@ -168,6 +170,42 @@ def test_half_precision_caches_are_half(tiny: TinyModels) -> None:
         assert dtypes["past_key_values"] == dtypes["present"] == "float16"
         assert dtypes["logits"] == "float32"
         assert dtypes["input_ids"] == "int64"
+
+
+def test_sums_beyond_half_precision(tmp_path: Path) -> None:
+    """T5 keeps the weights in float32 whose products leave float16's range: their sums stay in float32 too."""
+    source = models.generating(tmp_path / "checkpoint", "t5", num_layers=1, scale=0.1)
+    model = load(source)
+    largest = []
+    with torch.no_grad():
+        for name, module in model.named_modules():
+            if name.endswith("DenseReluDense.wo"):
+                module.weight.mul_(1e6)
+                module.register_forward_hook(lambda *arguments: largest.append(arguments[-1].abs().max().item()))
+    model.save_pretrained(source)
+    bundle = Bundle.open(export(source, tmp_path / "bundle", dtype="fp16"))
+    generator, inputs = bundle.generator(), [[9, 8, 7, 6], [5, 11, 12, 13]]
+    rows = [[0, 20, 21], [0, 30, 31]]
+    logits = generator.new_cache(2, 8, generator.encode(inputs)).prefill(np.array(rows))
+    wanted = np.stack([torch_logits(model, row, encoded)[-1] for row, encoded in zip(rows, inputs, strict=True)])
+    assert min(largest) > 65504
+    np.testing.assert_allclose(logits, wanted, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.slow
+def test_an_encoder_and_a_decoder_put_together(tmp_path: Path) -> None:
+    """The export's own verification is the test."""
+    sizes = {**models.ARCHITECTURES["bert"], "num_hidden_layers": 1}
+    config = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(
+        transformers.BertConfig(**sizes), transformers.BertConfig(**sizes, is_decoder=True, add_cross_attention=True)
+    )
+    config.decoder_start_token_id, config.pad_token_id = 2, 0
+    model = transformers.EncoderDecoderModel(config)
+    models.fill(model)
+    model.save_pretrained(tmp_path / "checkpoint")
+    models.tokenizer_for("bert").save_pretrained(tmp_path / "checkpoint")
+    bundle = Bundle.open(export(tmp_path / "checkpoint", tmp_path / "bundle", task="text2text-generation"))
+    assert bundle.generator().generate([[7, 8, 9]], max_new_tokens=3).sequences.shape == (1, 4)
 
 
 @pytest.mark.parametrize("name", ["bart", "t5"])
