@@ -9,8 +9,13 @@ from torchless.tokenizer import length_limit
 
 
 def max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The longest input in tokens, special tokens included; None where neither model nor tokenizer sets a limit."""
+    """The longest input in tokens, special tokens included; None where neither model nor tokenizer sets a limit.
+
+    What a language model continues is limited by its positions alone.
+    """
     positions = declared_positions(model) if model.can_generate() else _positions(model)
+    if positions is not None and model.can_generate() and not model.config.is_encoder_decoder:
+        return positions
     limits = [limit for limit in (positions, length_limit(tokenizer.model_max_length)) if limit is not None]
     return min(limits, default=None)
 
