@@ -27,7 +27,7 @@ _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 DECODER_ONLY = ("gpt2", "openai-gpt", "ctrl", "llama", "qwen2", "qwen3")
 ENCODER_DECODER = ("bart", "t5", "t5-gated", "mt5", "marian", "mbart", "pegasus")
 NAMES = (*DECODER_ONLY, *ENCODER_DECODER)
-HALF = ("gpt2", "qwen3", "bart", "t5")  # exported in float16 too
+HALF = ("gpt2", "qwen3", "bart", "t5")  # the first weights are exported in float16 too
 PAD, EOS, FIRST = 0, 3, 5  # token ids; those before FIRST are special
 
 
@@ -53,7 +53,8 @@ class TinyModels:
         folder = self._folder / f"tiny-{name}-{seed}"
         with FileLock(f"{folder}.lock"):
             if not folder.exists():
-                export(self.checkpoint(name, seed), folder, dtype=("fp32", "fp16") if name in HALF else "fp32")
+                both = name in HALF and seed == 0
+                export(self.checkpoint(name, seed), folder, dtype=("fp32", "fp16") if both else "fp32")
         return folder
 
     def model(self, name: str, seed: int = 0) -> Any:
