@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import adopt, hub, tasks
 from .errors import BundleError, BundleNotFoundError, IntegrityError, OptionError
-from .files import check_size, inside, read_json
+from .files import check_size, inside, preprocessor_config, read_json
 from .manifest import GraphSpec, Manifest
 from .session import Provider, Session, Settings
 from .tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from .audio import FeatureExtractor
     from .generation.generator import Generator
+    from .vision import ImageProcessor
 
 
 class Bundle:
@@ -106,6 +108,20 @@ class Bundle:
         limits = [limit for limit in (tokenizer.max_length, adopt.position_limit(self.config)) if limit is not None]
         tokenizer.max_length = min(limits, default=None)
         return tokenizer
+
+    @cached_property
+    def feature_extractor(self) -> FeatureExtractor:
+        """What turns sound into the graph's inputs, by the numbers of ``preprocessor_config.json``."""
+        from .audio import feature_extractor  # only where sound is heard
+
+        return feature_extractor(preprocessor_config(self.folder, "feature_extractor"))
+
+    @cached_property
+    def image_processor(self) -> ImageProcessor:
+        """What turns pictures into the graph's input, by the numbers of ``preprocessor_config.json``."""
+        from .vision import image_processor  # only where pictures are seen
+
+        return image_processor(preprocessor_config(self.folder, "image_processor"))
 
     @cached_property
     def labels(self) -> list[str]:

@@ -23,7 +23,8 @@ INPUT_HELP = (
     "a text, a file with one input on each line, or - for such lines on standard input. A line that is a JSON object "
     'is an input with several parts: {"text": ..., "text_pair": ...}, {"question": ..., "context": ...}, and a JSON '
     'list of {"role": ..., "content": ...} is a chat to be answered. Question answering also takes the two texts '
-    "QUESTION CONTEXT. For summarization a file, or standard input, is one input unless --lines is given"
+    "QUESTION CONTEXT. For summarization a file, or standard input, is one input unless --lines is given. "
+    "Speech and pictures are given as paths of files"
 )
 
 
@@ -140,8 +141,15 @@ def _inputs(arguments: list[str], answer: Pipeline[Any], lines: bool | None) -> 
         raise InputError("no input: give a text, a file, or - to read lines from standard input")
     if answer.task == "question-answering" and len(arguments) == 2 and not arguments[0].startswith("{"):
         return iter([{"question": arguments[0], "context": arguments[1]}])
+    if not answer.reads_text:
+        return (line for argument in arguments for line in _paths(argument))
     lines = not answer.whole_files if lines is None else lines
     return (item for argument in arguments for item in _read(argument, lines))
+
+
+def _paths(argument: str) -> Iterator[str]:
+    """A path, or those on the lines of standard input."""
+    yield from [argument] if argument != "-" else (line.rstrip("\r\n") for line in sys.stdin)
 
 
 def _read(argument: str, lines: bool) -> Iterator[Any]:

@@ -61,3 +61,23 @@ def sha256(path: Path) -> str:
 
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def preprocessor_config(folder: Path, part: str) -> dict[str, Any]:
+    """The numbers of a feature extractor or an image processor.
+
+    Args:
+        folder: the bundle's.
+        part: ``"feature_extractor"`` or ``"image_processor"``: where transformers 5 keeps it in processor_config.json.
+
+    Raises:
+        BundleNotFoundError: the folder has neither file.
+        BundleError: a file is malformed.
+    """
+    content = read_json(folder / "preprocessor_config.json")
+    if content is not None:
+        return content
+    nested = (read_json(folder / "processor_config.json") or {}).get(part)
+    if not isinstance(nested, dict):
+        raise BundleNotFoundError(f"{folder} has no preprocessor_config.json: it neither hears nor sees")
+    return nested

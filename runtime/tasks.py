@@ -11,6 +11,7 @@ from .errors import TaskError
 ALIASES = {
     "sentiment-analysis": "text-classification",
     "ner": "token-classification",
+    "asr": "automatic-speech-recognition",
 }
 
 # A translation may name its languages: translation_en_to_de.
@@ -22,6 +23,10 @@ HEADS = {
     "ForTokenClassification": "token-classification",
     "ForQuestionAnswering": "question-answering",
     "ForMaskedLM": "fill-mask",
+    "ForCTC": "automatic-speech-recognition",
+    "ForAudioClassification": "audio-classification",
+    "ForImageClassification": "image-classification",
+    "ForImageClassificationWithTeacher": "image-classification",
     "ForCausalLM": "text-generation",
     "LMHeadModel": "text-generation",
     "ModelWithLMHead": "text-generation",
@@ -29,6 +34,19 @@ HEADS = {
     "MTModel": "text2text-generation",
     "Model": "feature-extraction",
 }
+
+# Architectures that hear or see, where the class names do not tell: Wav2Vec2ForSequenceClassification, ViTModel, ...
+HEARING = frozenset(
+    "audio-spectrogram-transformer data2vec-audio hubert moonshine sew sew-d unispeech unispeech-sat wav2vec2 "
+    "wav2vec2-bert wav2vec2-conformer wavlm whisper".split()
+)
+SEEING = frozenset(
+    "beit bit convnext convnextv2 cvt data2vec-vision deit dinov2 dinov2_with_registers efficientnet focalnet ijepa "
+    "levit mobilenet_v1 mobilenet_v2 mobilevit mobilevitv2 poolformer pvt pvt_v2 regnet resnet swiftformer swin swinv2 "
+    "vit vit_msn".split()
+)
+_HEARD = {"text-classification": "audio-classification", "text2text-generation": "automatic-speech-recognition"}
+_SEEN = {"feature-extraction": "image-feature-extraction"}
 
 # Tasks that run on a bundle made for another task: zero-shot classification reads an entailment classifier.
 SERVED_BY = {
@@ -38,7 +56,7 @@ SERVED_BY = {
     "translation": "text2text-generation",
 }
 
-TASKS = tuple(dict.fromkeys((*HEADS.values(), *SERVED_BY)))
+TASKS = tuple(dict.fromkeys((*HEADS.values(), *_SEEN.values(), *SERVED_BY)))
 
 
 def normalize(task: str) -> str:
@@ -71,6 +89,8 @@ def options(task: str) -> dict[str, Any]:
 
 def infer(config: Mapping[str, Any]) -> str | None:
     """The task that a ``config.json``'s ``architectures`` point to, or None where they do not tell."""
+    kind = config.get("model_type")
+    other = _HEARD if kind in HEARING else _SEEN if kind in SEEING else {}
     for architecture in map(str, config.get("architectures") or ()):
         if architecture.endswith("WithLMHeadModel"):  # an old name for language models of several kinds
             if config.get("is_encoder_decoder"):
@@ -80,5 +100,5 @@ def infer(config: Mapping[str, Any]) -> str | None:
             continue
         for suffix, task in HEADS.items():
             if architecture.endswith(suffix):
-                return task
+                return other.get(task, task)
     return None

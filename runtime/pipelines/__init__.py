@@ -14,8 +14,12 @@ from ..session import Provider
 from .base import Pipeline
 
 if TYPE_CHECKING:
+    from .audio_classification import AudioClassificationPipeline
+    from .automatic_speech_recognition import AutomaticSpeechRecognitionPipeline
     from .feature_extraction import FeatureExtractionPipeline
     from .fill_mask import FillMaskPipeline
+    from .image_classification import ImageClassificationPipeline
+    from .image_feature_extraction import ImageFeatureExtractionPipeline
     from .next_token import NextTokenPipeline
     from .question_answering import QuestionAnsweringPipeline
     from .summarization import SummarizationPipeline
@@ -28,8 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PIPELINES",
+    "AudioClassificationPipeline",
+    "AutomaticSpeechRecognitionPipeline",
     "FeatureExtractionPipeline",
     "FillMaskPipeline",
+    "ImageClassificationPipeline",
+    "ImageFeatureExtractionPipeline",
     "NextTokenPipeline",
     "Pipeline",
     "QuestionAnsweringPipeline",
@@ -45,8 +53,12 @@ __all__ = [
 
 # The module is called as the task; it is imported when the task is first asked for, which keeps starting up fast.
 _CLASSES = {
+    "audio-classification": "AudioClassificationPipeline",
+    "automatic-speech-recognition": "AutomaticSpeechRecognitionPipeline",
     "feature-extraction": "FeatureExtractionPipeline",
     "fill-mask": "FillMaskPipeline",
+    "image-classification": "ImageClassificationPipeline",
+    "image-feature-extraction": "ImageFeatureExtractionPipeline",
     "next-token": "NextTokenPipeline",
     "question-answering": "QuestionAnsweringPipeline",
     "summarization": "SummarizationPipeline",

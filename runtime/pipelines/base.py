@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from .. import tasks
 from ..bundle import Bundle
 from ..errors import InputError, OptionError, TaskError
+from ..tokenizer import Tokenizer
 
 OptionsT = TypeVar("OptionsT")
 
@@ -40,7 +41,10 @@ class Pipeline(ABC, Generic[OptionsT]):
     lookahead: ClassVar[int] = LOOKAHEAD
     # Whether a file is one input on the command line, not one on each line.
     whole_files: ClassVar[bool] = False
+    # Whether an input is a text, which the bundle's tokenizer reads; otherwise it is a file, a sound or a picture.
+    reads_text: ClassVar[bool] = True
     options_type: type[OptionsT]
+    tokenizer: Tokenizer
 
     def __init__(self, bundle: Bundle, *, batch_size: int | None = None, **options: Any) -> None:
         if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
@@ -52,7 +56,8 @@ class Pipeline(ABC, Generic[OptionsT]):
         served = tasks.SERVED_BY.get(self.task, self.task)
         if bundle.manifest is not None and bundle.task != served:
             raise TaskError(f"{bundle.folder} was made for {bundle.task!r} and cannot do {self.task!r}")
-        self.tokenizer = bundle.tokenizer
+        if self.reads_text:
+            self.tokenizer = bundle.tokenizer
         self._open()
         self._options(options)  # a malformed default is told now
         self._given = options

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import tokenizers
 
-from ..errors import BundleError, TaskError
+from ..errors import TaskError
 from ..session import Array
+from . import labels
 from .base import OptionsT, Pipeline
 from .batching import batches
 
@@ -61,10 +62,7 @@ class SinglePassPipeline(Pipeline[OptionsT]):
 
     def _check_classes(self, count: int) -> None:
         """Raise BundleError where the graph's classes are not those that the configuration names."""
-        if count != len(self.bundle.labels):
-            raise BundleError(
-                f"{self.bundle.folder}/config.json names {len(self.bundle.labels)} labels and the graph gives {count}"
-            )
+        labels.check_classes(self.bundle, count)
 
     def _answer(self, items: list[Any], options: OptionsT) -> Iterator[Any]:
         requests = self._prepare(items, options)

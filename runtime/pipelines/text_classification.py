@@ -8,13 +8,11 @@ from typing import Any, ClassVar, Literal
 
 import tokenizers
 
-from ..errors import InputError, OptionError
-from ..ops import sigmoid, softmax, top_k
+from ..errors import InputError
 from ..session import Array
+from . import labels
 from .base import check_integer, check_text
 from .single_pass import Request, SinglePassPipeline
-
-_FUNCTIONS = ("sigmoid", "softmax", "none")
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,7 @@ class TextClassificationOptions:
     def __post_init__(self) -> None:
         if self.top_k is not None:
             check_integer("top_k", self.top_k, 1)
-        if isinstance(self.function_to_apply, str):
-            object.__setattr__(self, "function_to_apply", self.function_to_apply.lower())
-        if self.function_to_apply not in (*_FUNCTIONS, None):
-            raise OptionError(f"function_to_apply must be one of {_FUNCTIONS} or None, not {self.function_to_apply!r}")
+        object.__setattr__(self, "function_to_apply", labels.checked_function(self.function_to_apply))
 
 
 class TextClassificationPipeline(SinglePassPipeline[TextClassificationOptions]):
@@ -69,8 +64,7 @@ class TextClassificationPipeline(SinglePassPipeline[TextClassificationOptions]):
         return [answer[0] for answer in answers] if isinstance(inputs, list) else _first(answers)
 
     def _prepare(self, items: list[Any], options: TextClassificationOptions) -> list[Request]:
-        if options.top_k is not None and options.top_k > len(self.bundle.labels):
-            raise OptionError(f"top_k={options.top_k} exceeds the {len(self.bundle.labels)} labels")
+        labels.check_top_k(self.bundle, options.top_k)
         texts = [_text(item) for item in items]
         return [Request([encoding]) for encoding in self.tokenizer.encode(texts)]
 
@@ -78,23 +72,10 @@ class TextClassificationPipeline(SinglePassPipeline[TextClassificationOptions]):
         self, row: tokenizers.Encoding, outputs: Mapping[str, Array], options: TextClassificationOptions
     ) -> Array:
         self._check_classes(outputs["logits"].size)
-        return self._scores(outputs["logits"], options.function_to_apply)
+        return labels.scores(self.bundle, outputs["logits"], options.function_to_apply)
 
     def _finish(self, request: Request, reduced: list[Any], options: TextClassificationOptions) -> list[dict[str, Any]]:
-        scores: Array = reduced[0]
-        best = top_k(scores, scores.size if options.top_k is None else options.top_k)
-        return [{"label": self.bundle.labels[index], "score": float(scores[index])} for index in best]
-
-    def _scores(self, logits: Array, function: str | None) -> Array:
-        if function is None:
-            problem = self.bundle.config.get("problem_type")
-            if problem == "regression":
-                function = "none"
-            else:
-                function = "sigmoid" if problem == "multi_label_classification" or logits.size == 1 else "softmax"
-        if function == "none":
-            return logits.astype("float32")
-        return sigmoid(logits) if function == "sigmoid" else softmax(logits)
+        return labels.best(self.bundle, reduced[0], options.top_k)
 
 
 def _text(item: Any) -> str | tuple[str, str]:

@@ -1,0 +1,1 @@
+"""Speech recognition: from a model's outputs to text and timestamps."""
