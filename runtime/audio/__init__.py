@@ -1,4 +1,4 @@
-"""Sound: reading and resampling it, and the features that models hear. Needs the extra ``torchless[audio]`` for files."""
+"""Sound: reading and resampling it, and what models hear of it. Files need the extra ``torchless[audio]``."""
 
 from __future__ import annotations
 
