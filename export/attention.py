@@ -97,7 +97,7 @@ def mask(
 
 def supported(model: PreTrainedModel) -> bool:
     """Whether the model calls its attention through the registry."""
-    return bool(model._supports_attention_backend)
+    return bool(model._supports_attention_backend or model._can_set_attn_implementation())
 
 
 def _check(

@@ -291,15 +291,15 @@ def _sum(first: torch.Tensor | None, second: torch.Tensor | None) -> torch.Tenso
 
 
 @contextmanager
-def cached(model: PreTrainedModel) -> Iterator[None]:
-    """Let the model and its parts attend by :func:`attention` inside the block."""
+def attending(model: PreTrainedModel, implementation: str) -> Iterator[None]:
+    """Let the model and its parts attend by a registered implementation inside the block."""
     configurations: dict[int, Any] = {
         id(part.config): part.config for part in model.modules() if hasattr(getattr(part, "config", None), "model_type")
     }
     before = [(config, config._attn_implementation) for config in configurations.values()]
     try:
         for config, _ in before:
-            config._attn_implementation_internal = IMPLEMENTATION
+            config._attn_implementation_internal = implementation
         yield
     finally:
         for config, implementation in before:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,13 +16,11 @@ from torchless.errors import ExportError
 from . import attention, cached_attention
 from .architectures import adapted
 from .checkpoint import Checkpoint
-from .encoder import Encoder, as_tensors, sample_inputs
 from .graph import clean
 from .plans import Plan, finish
+from .readers import as_tensors, reader_for
 from .translations import TRANSLATIONS
 
-# Odd sizes that no model uses for something else, so that no axis can be taken for a constant.
-_BATCH, _LENGTH = 3, 11
 TRACED = "traced"
 
 
@@ -33,16 +32,26 @@ def implementations(model: PreTrainedModel, wanted: str) -> tuple[str, ...]:
 
 
 def capture(checkpoint: Checkpoint, implementation: str, opset: int) -> ir.Model:
-    """Trace an encoder's checkpoint with one of :func:`implementations`.
+    """Trace a model of one pass with one of :func:`implementations`.
 
     Raises:
         ExportError: torch cannot trace the model or has no ONNX translation of an operator in it.
     """
-    module = Encoder(checkpoint.model, checkpoint.recipe).eval()
-    inputs = as_tensors(sample_inputs(checkpoint, _BATCH, _LENGTH), checkpoint.model.device)
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+    reader = reader_for(checkpoint)
+    module, names = reader.module(checkpoint), reader.input_names(checkpoint)
+    inputs = as_tensors(reader.sample(checkpoint, *reader.traced), checkpoint.model.device)
+    axes = reader.axes(checkpoint)
+    arguments = list(inspect.signature(module.forward).parameters)[: len(names)]
+    outputs = [output.name for output in checkpoint.recipe.outputs]
     with _attention(checkpoint.model, implementation):
-        return _trace(module, inputs, dict.fromkeys(inputs, axes), list(inputs), module.fields, opset)
+        return _trace(
+            module,
+            dict(zip(arguments, inputs.values(), strict=True)),
+            dict(zip(arguments, map(axes.__getitem__, names), strict=True)),
+            names,
+            outputs,
+            opset,
+        )
 
 
 def capture_plan(model: PreTrainedModel, plan: Plan, opset: int) -> ir.Model:
@@ -52,7 +61,7 @@ def capture_plan(model: PreTrainedModel, plan: Plan, opset: int) -> ir.Model:
         ExportError: torch cannot trace the model or has no ONNX translation of an operator in it.
     """
     inputs = torch.utils._pytree.tree_map(lambda tensor: tensor.to(model.device), plan.inputs)
-    with cached_attention.cached(model), adapted(model):
+    with cached_attention.attending(model, cached_attention.IMPLEMENTATION), adapted(model):
         graph = _trace(plan.module, inputs, plan.axes, plan.input_names, plan.output_names, opset)
     finish(graph, plan)
     return graph
@@ -96,15 +105,8 @@ def attention_of(model: ir.Model) -> str:
 
 @contextmanager
 def _attention(model: PreTrainedModel, implementation: str) -> Iterator[None]:
-    before = model.config._attn_implementation
-    if implementation == before:
+    with cached_attention.attending(model, implementation):
         yield
-        return
-    model.set_attn_implementation(implementation)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
 
 
 def _reason(error: BaseException) -> str:

@@ -14,7 +14,15 @@ import transformers
 from huggingface_hub.errors import StrictDataclassError
 from optimum.exporters.tasks import TasksManager
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoImageProcessor,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from torchless import tasks
 from torchless.errors import ExportError, TaskError
@@ -28,15 +36,34 @@ _LOAD_ERRORS = (
 )
 _Loaded = TypeVar("_Loaded")
 
+# What models call their first input, by what they read.
+_INPUTS = {"text": ("input_ids",), "sound": ("input_values", "input_features"), "image": ("pixel_values",)}
+# Where Optimum has two classes for a task, or none: that of models without and with an encoder and a decoder.
+_AUTO_CLASSES: dict[str, tuple[Any, Any]] = {
+    "automatic-speech-recognition": (transformers.AutoModelForCTC, transformers.AutoModelForSpeechSeq2Seq),
+    "image-feature-extraction": (transformers.AutoModel, None),
+}
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: the model in float32 and evaluation mode, and the recipe of the task it is to serve."""
+    """A loaded checkpoint.
+
+    Attributes:
+        config: of the model.
+        tokenizer: a ``PreTrainedTokenizerBase``; None where no text is read or written.
+        model: in float32 and evaluation mode.
+        recipe: of the task that it is to serve.
+        preprocessor: the feature extractor of what hears, the image processor of what sees; None where text is read.
+        missing: parameters that the folder has no weights for: transformers made them up at random.
+    """
 
     config: PreTrainedConfig
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: Any
     model: PreTrainedModel
     recipe: Recipe
+    preprocessor: Any = None
+    missing: frozenset[str] = frozenset()
 
 
 def load(folder: Path, task: str | None, device: str) -> Checkpoint:
@@ -48,13 +75,13 @@ def load(folder: Path, task: str | None, device: str) -> Checkpoint:
         TaskError: an unknown task, or none given and none to be inferred.
     """
     config = _loading("the configuration", lambda: AutoConfig.from_pretrained(folder))
-    recipe = recipe_for(task if task is not None else _infer(config))
-    tokenizer = _load_tokenizer(folder)
+    recipe = recipe_for(task if task is not None else _infer(config)).for_model(bool(config.is_encoder_decoder))
+    tokenizer = _load_tokenizer(folder) if _has_words(recipe) else None
+    preprocessor = _load_preprocessor(folder, recipe)
     model, report = _load_model(folder, config, recipe)
     model.to(device)
-    _check_reads_text(model)
-    _check_weights(model, report["missing_keys"], recipe)
-    return Checkpoint(config, tokenizer, model, recipe)
+    _check_reads(model, recipe)
+    return Checkpoint(config, tokenizer, model, recipe, preprocessor, frozenset(report["missing_keys"]))
 
 
 def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -66,6 +93,20 @@ def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     if absent and not (folder / "tokenizer.json").is_file():
         raise ExportError(f"cannot load the tokenizer: there is neither tokenizer.json nor {' and '.join(absent)}")
     return tokenizer
+
+
+def _has_words(recipe: Recipe) -> bool:
+    """Whether the model reads or writes text."""
+    return recipe.reads == "text" or recipe.task == "automatic-speech-recognition"
+
+
+def _load_preprocessor(folder: Path, recipe: Recipe) -> Any:
+    """The checkpoint's feature extractor or image processor, the one that needs no torchvision."""
+    if recipe.reads == "text":
+        return None
+    if recipe.reads == "sound":
+        return _loading("the feature extractor", lambda: AutoFeatureExtractor.from_pretrained(folder))
+    return _loading("the image processor", lambda: AutoImageProcessor.from_pretrained(folder, backend="pil"))
 
 
 def _load_model(folder: Path, config: PreTrainedConfig, recipe: Recipe) -> tuple[Any, dict[str, Any]]:
@@ -108,42 +149,24 @@ def _model_class(config: PreTrainedConfig, recipe: Recipe) -> type[PreTrainedMod
     task = recipe.task
     if config.is_encoder_decoder and not recipe.encodes:
         raise ExportError(f"{config.model_type} is an encoder-decoder architecture: it cannot be exported for {task!r}")
-    auto_class = TasksManager.get_model_class_for_task(task, model_type=config.model_type)
+    if task in _AUTO_CLASSES:
+        auto_class = _AUTO_CLASSES[task][recipe.encodes]
+    else:
+        auto_class = TasksManager.get_model_class_for_task(task, model_type=config.model_type)
     try:
-        model_class: type[PreTrainedModel] = auto_class._model_mapping[type(config)]
+        model_class: Any = auto_class._model_mapping[type(config)]
     except KeyError as error:
         raise ExportError(f"architecture {config.model_type!r} does not serve task {task!r} in transformers") from error
-    return model_class[0] if isinstance(model_class, tuple) else model_class
+    if not isinstance(model_class, tuple):
+        return model_class  # type: ignore[no-any-return]
+    named = [kind for kind in model_class if kind.__name__ in (config.architectures or ())]
+    return (*named, *model_class)[0]  # type: ignore[no-any-return]
 
 
-def _check_reads_text(model: PreTrainedModel) -> None:
-    if model.main_input_name != "input_ids":
+def _check_reads(model: PreTrainedModel, recipe: Recipe) -> None:
+    """Raise ExportError where the model takes another kind of input than the task gives."""
+    if model.main_input_name not in _INPUTS[recipe.reads]:
         raise ExportError(
-            f"{type(model).__name__} takes {model.main_input_name}: only text models can be exported for now"
+            f"{type(model).__name__} takes {model.main_input_name}: it cannot be exported for {recipe.task!r}, which "
+            f"reads {recipe.reads}s"
         )
-
-
-def _check_weights(model: PreTrainedModel, missing: Any, recipe: Recipe) -> None:
-    """Refuse a checkpoint without weights that the outputs depend on: transformers made them up at random."""
-    needed = sorted(set(missing) - _without_effect(model, set(missing), recipe))
-    if not needed:
-        return
-    names = ", ".join(needed[:3]) + (", ..." if len(needed) > 3 else "")
-    made_for = ", ".join(model.config.architectures or ()) or "another task"
-    raise ExportError(
-        f"the checkpoint has no weights for {names} of {type(model).__name__}: "
-        f"it was saved as {made_for} and does not serve task {recipe.task!r}"
-    )
-
-
-def _without_effect(model: PreTrainedModel, names: set[str], recipe: Recipe) -> set[str]:
-    """Those parameters that do not reach the outputs, such as the pooler's where only hidden states are asked for."""
-    parameters = {name: value for name, value in model.named_parameters() if name in names}
-    if not parameters:
-        return set()
-    ids = torch.zeros((1, 8), dtype=torch.int64, device=model.device)
-    decoded = {"decoder_input_ids": ids} if recipe.encodes else {}
-    result = model(input_ids=ids, attention_mask=torch.ones_like(ids), **decoded)
-    total = torch.stack([result[output.name].sum() for output in recipe.outputs]).sum()
-    gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
-    return {name for name, gradient in zip(parameters, gradients, strict=True) if gradient is None}

@@ -85,14 +85,14 @@ def _run(
     revision: str | None,
     report: Report,
 ) -> Path:
-    from . import checkpoint, hub, writer
+    from . import checkpoint, hub, weights, writer
     from .quiet import quiet
 
     writer.check_device(options.device)
     with bundle.atomic_folder(target) as folder, quiet():
         with timed(report, "load"):
             files = hub.checkpoint_folder(source, revision)
-            loaded: Checkpoint = checkpoint.load(files, task, options.device)
+            loaded: Checkpoint = weights.complete(checkpoint.load(files, task, options.device))
         writer.write(folder, loaded, writer.Origin(files, str(source), revision), options, report)
     return target
 

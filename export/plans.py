@@ -17,7 +17,7 @@ from torchless.generation.decoder import KEPT
 
 from .architectures import adapted
 from .attention import UnsupportedAttentionError
-from .cached_attention import Recorder, Step, cached, stepping
+from .cached_attention import IMPLEMENTATION, Recorder, Step, attending, stepping
 from .decoder import FROM_LAST, CausalDecoder
 from .seq2seq import Seq2SeqDecoder, Seq2SeqEncoder
 
@@ -77,7 +77,7 @@ def layer_sizes(model: PreTrainedModel) -> tuple[Sizes, Sizes]:
         arguments |= {"past_key_values": grown}
     step.recorder = grown
     try:
-        with cached(model), adapted(model), stepping(step), torch.inference_mode():
+        with attending(model, IMPLEMENTATION), adapted(model), stepping(step), torch.inference_mode():
             model(**arguments)
     except (UnsupportedAttentionError, *_RUN_ERRORS) as error:
         raise ExportError(f"{type(model).__name__} cannot be given a cache: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torchless import tasks
 from torchless.errors import TaskError
@@ -15,10 +15,12 @@ class Output:
     Attributes:
         name: the field's name, which is also the graph's output name.
         per_token: the shape starts ``(batch, length)``; values at padded positions mean nothing.
+        optional: left out where the model does not give it.
     """
 
     name: str
     per_token: bool
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,21 @@ class Recipe:
         task: the bundle's task.
         outputs: of the model.
         generates: whether the model writes a text token by token, over a cache.
-        encodes: whether an encoder reads another text first.
+        encodes: whether an encoder reads the input first.
+        reads: what an input is: "text", "sound" or "image".
     """
 
     task: str
     outputs: tuple[Output, ...]
     generates: bool = False
     encodes: bool = False
+    reads: str = "text"
+
+    def for_model(self, is_encoder_decoder: bool) -> Recipe:
+        """The recipe for a model: speech is recognized by classifying frames, or by generating a text."""
+        if self.task != "automatic-speech-recognition":
+            return self
+        return replace(self, generates=is_encoder_decoder, encodes=is_encoder_decoder)
 
 
 RECIPES = {
@@ -48,6 +58,14 @@ RECIPES = {
         Recipe("feature-extraction", (Output("last_hidden_state", per_token=True),)),
         Recipe("text-generation", (Output("logits", per_token=True),), generates=True),
         Recipe("text2text-generation", (Output("logits", per_token=True),), generates=True, encodes=True),
+        Recipe("audio-classification", (Output("logits", per_token=False),), reads="sound"),
+        Recipe("automatic-speech-recognition", (Output("logits", per_token=True),), reads="sound"),
+        Recipe("image-classification", (Output("logits", per_token=False),), reads="image"),
+        Recipe(
+            "image-feature-extraction",
+            (Output("last_hidden_state", per_token=False), Output("pooler_output", per_token=False, optional=True)),
+            reads="image",
+        ),
     )
 }
 

@@ -9,18 +9,19 @@ import onnx_ir as ir
 from torchless.errors import ExportError, VerificationError
 from torchless.quantize import to_half, to_int8
 
-from . import capture, encoder, graph, verify
+from . import capture, graph, verify
 from .checkpoint import Checkpoint
 from .options import Options
 from .progress import Report, timed
+from .readers import reader_for
 from .written import Written
 
 ROLE = "model"
 
 
 def input_names(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """What the graph takes of the tokenizer's outputs."""
-    return encoder.input_names(checkpoint.model, checkpoint.tokenizer)
+    """What the graph takes of the tokenizer's or the preprocessor's outputs."""
+    return reader_for(checkpoint).input_names(checkpoint)
 
 
 def write_graphs(
@@ -43,7 +44,7 @@ def write_graphs(
         with timed(report, f"convert to {dtype}"):
             written[dtype] = graph.save(convert(model), path)
         with timed(report, f"verify {dtype}"):
-            verify.verify(path, dtype, checkpoint.recipe.outputs, expected, options.device)
+            verify.verify(path, dtype, checkpoint, expected, options.device)
     if "fp32" not in options.dtypes:
         for path in written.pop("fp32"):
             path.unlink()
@@ -69,7 +70,7 @@ def _capture(
                 model = capture.capture(checkpoint, implementation, options.opset)
                 files = graph.save(model, path)
             with timed(report, "verify"):
-                verify.verify(path, "fp32", checkpoint.recipe.outputs, expected, options.device)
+                verify.verify(path, "fp32", checkpoint, expected, options.device)
         except ExportError as error:
             failures.append((implementation, error))
             continue

@@ -21,7 +21,7 @@ from .tokenizer_probes import compare
 
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # How the tokenizer was loaded, which transformers saves with it.
-_LOADING_OPTIONS = ("is_local", "local_files_only", "name_or_path")
+LOADING_OPTIONS = ("is_local", "local_files_only", "name_or_path")
 _TARGET_FILE = "target_tokenizer.json"
 
 
@@ -77,7 +77,7 @@ def _write_config(
     """Complete what transformers saves with what a runtime without transformers has to be told."""
     path = folder / "tokenizer_config.json"
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    for name in _LOADING_OPTIONS:
+    for name in LOADING_OPTIONS:
         config.pop(name, None)
     config.update(
         padding_side=tokenizer.padding_side,

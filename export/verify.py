@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ from torchless.errors import ExportError, VerificationError
 from torchless.manifest import Reference
 
 from .checkpoint import Checkpoint
-from .encoder import Inputs, run_torch, sample_inputs
-from .recipes import Output
+from .readers import Inputs, Outputs, reader_for
 
-Case = tuple[Inputs, dict[str, NDArray[np.float32]]]
+Case = tuple[Inputs, Outputs]
 """Inputs, and the checkpoint's outputs for them."""
 
 # Largest accepted |graph - torch| - tolerance * |torch|. fp16 has 11 significant bits (5e-4 a rounding); some tens
@@ -28,14 +26,10 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
 DRIFT = 0.5
 REFERENCE_TOLERANCE = {**TOLERANCE, "int8": 1.0}
 
-# Batch and length, none of them the traced ones. The longest input comes first: it checks the limit, and some
-# architectures change for good to another attention at their first short one.
-_SHAPES = ((1, 1024), (2, 200), (1, 67), (2, 18), (3, 5), (1, 2), (1, 1))
-# Texts shorter than two special tokens and a word: some architectures cannot run them in torch either.
-_SHORT = 2
-_REFERENCE_SHAPE = (2, 9)
 _MAX_VALUES = 256
 _DIGITS = 7
+# Numbers of an input that are written down: all, or those that it repeats: a prime, which divides no axis.
+_MAX_INPUT, _PERIOD, _INPUT_DECIMALS = 8192, 1021, 3
 
 
 def cases(checkpoint: Checkpoint, max_length: int | None) -> list[Case]:
@@ -44,14 +38,14 @@ def cases(checkpoint: Checkpoint, max_length: int | None) -> list[Case]:
     Raises:
         ExportError: torch cannot run the checkpoint on one of them.
     """
-    shapes = dict.fromkeys((batch, min(length, max_length or length)) for batch, length in _SHAPES)
+    reader = reader_for(checkpoint)
     found = []
-    for batch, length in shapes:
-        inputs = sample_inputs(checkpoint, batch, length, seed=1)
+    for batch, length in reader.cases(checkpoint, max_length):
+        inputs = reader.sample(checkpoint, batch, length, seed=1)
         try:
-            found.append((inputs, run_torch(checkpoint, inputs)))
+            found.append((inputs, reader.run(checkpoint, inputs)))
         except (RuntimeError, IndexError, ValueError) as error:
-            if length > _SHORT:
+            if length > reader.short:
                 name = type(checkpoint.model).__name__
                 raise ExportError(f"torch cannot run {name} at batch {batch}, length {length}: {error}") from error
     return found
@@ -60,7 +54,7 @@ def cases(checkpoint: Checkpoint, max_length: int | None) -> list[Case]:
 def verify(
     path: Path,
     dtype: str,
-    outputs: tuple[Output, ...],
+    checkpoint: Checkpoint,
     expected: list[Case],
     device: str = "cpu",
 ) -> float:
@@ -75,21 +69,23 @@ def verify(
     """
     try:
         session = Session(path, Settings(device=device))
-        return max(_compare(session, path.name, dtype, outputs, *case) for case in expected)
+        return max(_compare(session, path.name, dtype, checkpoint, *case) for case in expected)
     except SessionError as error:
         raise VerificationError(str(error)) from error
 
 
 def reference(checkpoint: Checkpoint, role: str, max_length: int | None) -> Reference:
     """Small inputs with a padded row and the checkpoint's outputs, for the manifest."""
-    batch, length = _REFERENCE_SHAPE
-    inputs = sample_inputs(checkpoint, batch, min(length, max_length or length), seed=2)
-    values = run_torch(checkpoint, inputs)
+    reader = reader_for(checkpoint)
+    inputs = reader.sample(checkpoint, *reader.reference(max_length), seed=2)
+    feeds = {name: feed(array) for name, array in inputs.items()}
+    inputs = {name: array for name, (array, _) in feeds.items()}
+    values = reader.run(checkpoint, inputs)
     return Reference(
         role=role,
-        inputs={name: record(array) for name, array in inputs.items()},
+        inputs={name: recorded for name, (_, recorded) in feeds.items()},
         outputs={
-            output.name: sampled(values[output.name], inputs["attention_mask"] if output.per_token else None)
+            output.name: sampled(values[output.name], reader.attended(checkpoint, output, inputs))
             for output in checkpoint.recipe.outputs
         },
         tolerance=dict(REFERENCE_TOLERANCE),
@@ -121,32 +117,44 @@ def _compare(
     session: Session,
     name: str,
     dtype: str,
-    outputs: tuple[Output, ...],
+    checkpoint: Checkpoint,
     inputs: Inputs,
-    expected: Mapping[str, NDArray[np.float32]],
+    expected: Outputs,
 ) -> float:
-    batch, length = inputs["input_ids"].shape
-    results = session.run(inputs)
+    reader, results = reader_for(checkpoint), session.run(inputs)
+    where = f"at {', '.join(f'{input_name} {array.shape}' for input_name, array in inputs.items())}"
     worst = 0.0
-    for output in outputs:
+    for output in checkpoint.recipe.outputs:
         actual, wanted = results[output.name], expected[output.name]
-        if actual.shape == wanted.shape and output.per_token:
-            attended = inputs["attention_mask"] == 1
+        attended = reader.attended(checkpoint, output, inputs)
+        if attended is not None and actual.shape == wanted.shape:
             actual, wanted = actual[attended], wanted[attended]
-        where = f"at batch {batch}, length {length}"
         worst = max(worst, share(actual, wanted, dtype, f"{name}: {output.name}", where))
     return worst
 
 
-def sampled(array: NDArray[np.float32], mask: NDArray[np.int64] | None) -> dict[str, Any]:
+def sampled(array: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> dict[str, Any]:
     """Record an array, or evenly spaced elements at attended positions where it is large or has padded ones."""
     positions = np.arange(array.size).reshape(array.shape)
-    kept: NDArray[np.int64] = positions.ravel() if mask is None else positions[mask == 1].ravel()
+    kept: NDArray[np.int64] = positions.ravel() if mask is None else positions[mask].ravel()
     if kept.size == array.size <= _MAX_VALUES:
         return record(array)
     count = min(_MAX_VALUES, kept.size)
     indices = kept[np.linspace(0, kept.size - 1, count).round().astype(np.int64)]
     return record(array, indices)
+
+
+def feed(array: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
+    """An input like ``array`` of which the manifest can hold every number, and its record.
+
+    Sounds and images are rounded, and large ones repeat their beginning.
+    """
+    if array.dtype.kind != "f":
+        return array, record(array)
+    large = array.size > _MAX_INPUT
+    values = array.ravel()[: _PERIOD if large else None].round(_INPUT_DECIMALS)
+    repeated = np.resize(values, array.shape)
+    return repeated, {**record(values), "shape": list(array.shape), **({"repeated": True} if large else {})}
 
 
 def record(array: NDArray[Any], indices: NDArray[np.int64] | None = None) -> dict[str, Any]:

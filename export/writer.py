@@ -15,7 +15,7 @@ from torchless import manifest
 from torchless.errors import DeviceError
 from torchless.manifest import Manifest
 
-from . import generation, limits, single, tokenizer
+from . import generation, limits, preprocessor, single, tokenizer
 from .bundle import file_spec
 from .checkpoint import Checkpoint
 from .options import Options
@@ -55,10 +55,16 @@ def write(
         VerificationError: a graph or the tokenizer disagrees with the checkpoint.
     """
     family = generation if checkpoint.recipe.generates else single
-    with timed(report, "tokenizer"):
-        tokenizer.freeze(checkpoint.tokenizer, folder, family.input_names(checkpoint))
+    reads_text = checkpoint.recipe.reads == "text"
+    with timed(report, "tokenizer" if reads_text else "preprocessor"):
+        if reads_text or checkpoint.recipe.generates:
+            tokenizer.freeze(checkpoint.tokenizer, folder, family.input_names(checkpoint))
+        elif checkpoint.tokenizer is not None:
+            preprocessor.freeze_characters(checkpoint.tokenizer, folder)
+        if not reads_text:
+            preprocessor.freeze(checkpoint.preprocessor, folder)
         _write_config(checkpoint, folder)
-    longest = limits.max_length(checkpoint.model, checkpoint.tokenizer)
+    longest = limits.max_length(checkpoint.model, checkpoint.tokenizer) if reads_text else None
     (folder / "onnx").mkdir()
     written = family.write_graphs(folder, checkpoint, longest, options, report)
     with timed(report, "write"):
@@ -78,10 +84,12 @@ def write(
 def _write_config(checkpoint: Checkpoint, folder: Path) -> None:
     """The model's configuration, with the class that was exported and, for a classifier, every label.
 
-    What a generating model decodes by has a file of its own.
+    What hears or sees is also run by the sizes in it, such as those of convolutions: all of them are written. What a
+    generating model decodes by has a file of its own.
     """
     config = checkpoint.model.config
-    content = {**config.to_diff_dict(), "architectures": [type(checkpoint.model).__name__]}
+    numbers = config.to_diff_dict() if checkpoint.recipe.reads == "text" else config.to_dict()
+    content = {**numbers, "architectures": [type(checkpoint.model).__name__]}
     if "classification" in checkpoint.recipe.task:
         content |= {"id2label": config.id2label, "label2id": config.label2id}
     _write_json(folder / "config.json", content)

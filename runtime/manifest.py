@@ -50,7 +50,8 @@ class Reference:
     """Recorded inputs and outputs of the checkpoint, to be compared with the graph's on any machine.
 
     ``inputs`` and ``outputs`` map a tensor's name to ``{"dtype", "shape", "values"}``. Outputs may hold only some
-    of their elements: then ``"indices"`` gives their positions in the flattened tensor. ``tolerance`` maps a
+    of their elements: then ``"indices"`` gives their positions in the flattened tensor. A large input repeats its
+    values, where ``"repeated"`` is true. ``tolerance`` maps a
     dtype of the graph ("fp32", ...) to the largest accepted difference ``|graph - recorded| - tol * |recorded|``.
 
     What generates is made to read ``"prompt"`` (rows by ``"prompt_mask"``) and, one by one, the tokens ``"forced"``; an

@@ -101,4 +101,5 @@ def _forced_logits(bundle: Bundle, feeds: Mapping[str, Array]) -> Array:
 
 
 def _array(content: Mapping[str, Any]) -> Array:
-    return np.asarray(content["values"], dtype=content["dtype"]).reshape(content["shape"])
+    values = np.asarray(content["values"], dtype=content["dtype"])
+    return np.resize(values, content["shape"]) if content.get("repeated") else values.reshape(content["shape"])
