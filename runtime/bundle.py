@@ -121,7 +121,7 @@ class Bundle:
         """What turns pictures into the graph's input, by the numbers of ``preprocessor_config.json``."""
         from .vision import image_processor  # only where pictures are seen
 
-        return image_processor(preprocessor_config(self.folder, "image_processor"))
+        return image_processor(preprocessor_config(self.folder, "image_processor"), self.config.get("model_type"))
 
     @cached_property
     def labels(self) -> list[str]:
