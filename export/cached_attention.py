@@ -47,6 +47,8 @@ class Step:
         input_ids: ``(rows, length)``.
         present: keys and values after this call, filled layer by layer; the new ones alone where ``past`` is None.
         layer: the layer whose keys and values were just handed to the cache.
+        queries: of the cross-attention by layer, each ``(rows, length, heads * head)``; their products
+            with the keys are the scores.
         recorder: who is given the keys and values of layers that know no cache.
     """
 
@@ -58,6 +60,7 @@ class Step:
     encoder: list[Pair] | None = None
     present: dict[int, Pair] = field(default_factory=dict)
     layer: int | None = None
+    queries: dict[int, torch.Tensor] = field(default_factory=dict)
     recorder: Recorder | None = None
 
 
@@ -168,6 +171,8 @@ def attention(
         raise UnsupportedAttentionError(f"{type(module).__name__} attends without handing keys to the cache")
     if options.get("position_bias") is not None and getattr(module, "has_relative_attention_bias", False):
         raise UnsupportedAttentionError("the cross-attention is biased by position")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    step.queries[getattr(module, "layer_idx", -1)] = flat(query if scale == 1 else query * scale)
     return _cross_attention(step, query, key, value, attention_mask, scaling), None
 
 

@@ -21,9 +21,12 @@ def max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> in
 
 
 def declared_positions(model: PreTrainedModel) -> int | None:
-    """The positions that the configuration says the model was made for; those of a generating model are meant so."""
-    declared = getattr(model.config, "max_position_embeddings", None)
-    return declared if isinstance(declared, int) and declared > 0 else None
+    """The positions that the configuration says the model was made for; those of a generating model are meant so.
+
+    What hears counts those of its texts apart.
+    """
+    declared = [getattr(model.config, name, None) for name in ("max_target_positions", "max_position_embeddings")]
+    return next((count for count in declared if isinstance(count, int) and count > 0), None)
 
 
 def _positions(model: PreTrainedModel) -> int | None:

@@ -13,16 +13,16 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import EncoderDecoderCache
 
 from torchless.errors import ExportError
-from torchless.generation.decoder import KEPT
+from torchless.generation.decoder import KEPT, QUERIES
 
 from .architectures import adapted
 from .attention import UnsupportedAttentionError
-from .cached_attention import IMPLEMENTATION, Recorder, Step, attending, stepping
+from .cached_attention import IMPLEMENTATION, Pair, Recorder, Step, attending, stepping
 from .decoder import FROM_LAST, CausalDecoder
-from .seq2seq import Seq2SeqDecoder, Seq2SeqEncoder
+from .seq2seq import Seq2SeqDecoder, Seq2SeqEncoder, SpeechDecoder, SpeechEncoder
 
 # Odd sizes that no model uses for something else, so that no axis can be taken for a constant.
-_BATCH, _BEAMS, _LENGTH, _TOTAL, _CAPACITY, _ENCODED = 3, 2, 5, 11, 13, 7
+_BATCH, _BEAMS, _LENGTH, _TOTAL, _CAPACITY, _ENCODED, _SAMPLES = 3, 2, 5, 11, 13, 7, 5237
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,33 @@ def plans(model: PreTrainedModel) -> list[Plan]:
     return [_encoder(model, cross), _decoder(model, grown, cross)]
 
 
+def hears(model: PreTrainedModel) -> bool:
+    """Whether the model's input is a sound."""
+    return model.main_input_name != "input_ids"
+
+
+def sound_shape(model: PreTrainedModel) -> tuple[int, ...] | None:
+    """The shape of one input of a model that hears: mels and frames; None where it is any number of samples."""
+    config = model.config
+    if model.main_input_name == "input_values":
+        return None
+    return int(config.num_mel_bins), 2 * int(config.max_source_positions)
+
+
+def aligned_layers(model: PreTrainedModel) -> list[int]:
+    """The decoder's layers of which some head tells when a word was said."""
+    heads = getattr(model.generation_config, "alignment_heads", None) or ()
+    return sorted({int(layer) for layer, _ in heads})
+
+
 def layer_sizes(model: PreTrainedModel) -> tuple[Sizes, Sizes]:
     """The cache's sizes, of the self-attention and of the cross-attention, found by running the model once."""
     step = Step()
     grown, cross = Recorder(step), Recorder(step)
     ids = torch.ones((1, 2), dtype=torch.int64, device=model.device)
     arguments: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if hears(model):
+        arguments = {model.main_input_name: torch.ones((1, *(sound_shape(model) or (_SAMPLES,))), device=model.device)}
     if model.config.is_encoder_decoder:
         arguments |= {"decoder_input_ids": ids, "past_key_values": EncoderDecoderCache(grown, cross)}
     else:
@@ -86,14 +107,15 @@ def layer_sizes(model: PreTrainedModel) -> tuple[Sizes, Sizes]:
             f"{type(model).__name__} does not attend through transformers' attention interface with a cache of keys "
             "and values: generation with it cannot be exported"
         )
-    return _sizes(grown), _sizes(cross)
+    # Keys may be widened on their way to the attention, which is what the decoder's cache holds.
+    return _sizes(step.present), _sizes(cross.kept)
 
 
-def _sizes(recorder: Recorder) -> Sizes:
-    layers = sorted(recorder.kept)
+def _sizes(kept: dict[int, Pair]) -> Sizes:
+    layers = sorted(kept)
     if layers != list(range(len(layers))):
         raise ExportError(f"only layers {layers} keep keys and values: a cache of another kind cannot be exported")
-    return [(key.shape[1], key.shape[3], value.shape[3]) for key, value in map(recorder.kept.__getitem__, layers)]
+    return [(key.shape[1], key.shape[3], value.shape[3]) for key, value in map(kept.__getitem__, layers)]
 
 
 def _causal(model: PreTrainedModel, sizes: Sizes) -> Plan:
@@ -125,6 +147,20 @@ def _causal(model: PreTrainedModel, sizes: Sizes) -> Plan:
 
 
 def _encoder(model: PreTrainedModel, sizes: Sizes) -> Plan:
+    outputs = tuple(_names("present.{}.encoder.", len(sizes)))
+    if hears(model):
+        shape = sound_shape(model)
+        axes: dict[int, Any] = {0: torch.export.Dim("batch")}
+        if shape is None:
+            axes[1] = torch.export.Dim("samples", min=_SAMPLES // 2)
+        return Plan(
+            role="encoder_model",
+            module=SpeechEncoder(model).eval(),
+            inputs={"sound": torch.zeros((_BATCH, *(shape or (_SAMPLES,))))},
+            axes={"sound": axes},
+            input_names=(model.main_input_name,),
+            output_names=outputs,
+        )
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("encoder_length")}
     ones = torch.ones((_BATCH, _ENCODED), dtype=torch.int64)
     return Plan(
@@ -133,45 +169,52 @@ def _encoder(model: PreTrainedModel, sizes: Sizes) -> Plan:
         inputs={"input_ids": ones, "attention_mask": ones.clone()},
         axes={"input_ids": axes, "attention_mask": axes},
         input_names=("input_ids", "attention_mask"),
-        output_names=tuple(_names("present.{}.encoder.", len(sizes))),
+        output_names=outputs,
     )
 
 
 def _decoder(model: PreTrainedModel, sizes: Sizes, cross_sizes: Sizes) -> Plan:
     rows, length, batch = torch.export.Dim("rows"), torch.export.Dim("length"), torch.export.Dim("batch")
-    encoded = torch.export.Dim("encoder_length")
+    shape = sound_shape(model) if hears(model) else None
+    # Of sounds of one length all encodings have one.
+    encoded, encoded_axis = (_ENCODED, torch.export.Dim("encoder_length")) if shape is None else (shape[1] // 2, None)
     count = _BATCH * _BEAMS
     past, past_axes = _cache(sizes, count, _CAPACITY, rows, torch.export.Dim("capacity"))
-    cross, cross_axes = _cache(cross_sizes, _BATCH, _ENCODED, batch, encoded)
+    cross, cross_axes = _cache(cross_sizes, _BATCH, encoded, batch, encoded_axis)
+    aligned = aligned_layers(model) if hears(model) else []
+    inputs = {
+        "input_ids": torch.ones((count, _LENGTH), dtype=torch.int64),
+        "encoder_attention_mask": torch.ones((_BATCH, encoded), dtype=torch.int64),
+        "decoder_attention_mask": torch.ones((count, _TOTAL), dtype=torch.int64),
+        "past_key_values": past,
+        "encoder_key_values": cross,
+        FROM_LAST: torch.zeros(2, dtype=torch.int64),
+    }
+    axes = {
+        "input_ids": {0: rows, 1: length},
+        "encoder_attention_mask": {0: batch, 1: encoded_axis},
+        "decoder_attention_mask": {0: rows, 1: torch.export.Dim("total")},
+        "past_key_values": past_axes,
+        "encoder_key_values": cross_axes,
+        FROM_LAST: {0: torch.export.Dim("kept")},
+    }
+    if hears(model):
+        del inputs["encoder_attention_mask"], axes["encoder_attention_mask"]
     return Plan(
         role="decoder_model",
-        module=Seq2SeqDecoder(model).eval(),
-        inputs={
-            "input_ids": torch.ones((count, _LENGTH), dtype=torch.int64),
-            "encoder_attention_mask": torch.ones((_BATCH, _ENCODED), dtype=torch.int64),
-            "decoder_attention_mask": torch.ones((count, _TOTAL), dtype=torch.int64),
-            "past_key_values": past,
-            "encoder_key_values": cross,
-            FROM_LAST: torch.zeros(2, dtype=torch.int64),
-        },
-        axes={
-            "input_ids": {0: rows, 1: length},
-            "encoder_attention_mask": {0: batch, 1: encoded},
-            "decoder_attention_mask": {0: rows, 1: torch.export.Dim("total")},
-            "past_key_values": past_axes,
-            "encoder_key_values": cross_axes,
-            FROM_LAST: {0: torch.export.Dim("kept")},
-        },
+        module=(SpeechDecoder if hears(model) else Seq2SeqDecoder)(model, aligned).eval(),
+        inputs=inputs,
+        axes=axes,
         input_names=(
-            "input_ids",
-            "encoder_attention_mask",
-            "decoder_attention_mask",
+            *(name for name in inputs if name.endswith(("_ids", "_mask"))),
             *_names("past_key_values.{}.decoder.", len(sizes)),
             *_names("past_key_values.{}.encoder.", len(cross_sizes)),
             FROM_LAST,
         ),
-        output_names=("logits", *_names("present.{}.decoder.", len(sizes))),
-    )
+        output_names=(
+            "logits", *_names("present.{}.decoder.", len(sizes)), *(f"{QUERIES}{layer}" for layer in aligned)
+        ),
+    )  # fmt: skip
 
 
 def _names(pattern: str, layers: int) -> list[str]:
@@ -182,7 +225,8 @@ def _cache(
     sizes: Sizes, rows: int, length: int, rows_axis: Any, length_axis: Any
 ) -> tuple[list[torch.Tensor], list[dict[int, Any]]]:
     tensors = [torch.zeros(rows, heads, length, head) for heads, key, value in sizes for head in (key, value)]
-    return tensors, [{0: rows_axis, 2: length_axis}] * len(tensors)
+    axes = {0: rows_axis} | ({} if length_axis is None else {2: length_axis})
+    return tensors, [axes] * len(tensors)
 
 
 def finish(model: ir.Model, plan: Plan) -> None:

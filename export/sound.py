@@ -43,7 +43,7 @@ class SoundReader(Reader):
 
     shapes = ((1, 64007), (2, 24000), (1, 16001), (3, 8191), (1, 2000), (1, 400))
     traced = (3, 5237)
-    recorded = (2, 4007)
+    recorded = (2, 1607)
     short = 2000
 
     def input_names(self, checkpoint: Checkpoint) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from torchless.errors import ExportError, VerificationError
 from torchless.generation.decoder import DecoderState
 from torchless.manifest import Reference
 
-from .verify import REFERENCE_TOLERANCE, record, sampled, share
+from .plans import hears, sound_shape
+from .verify import REFERENCE_TOLERANCE, feed, record, sampled, share
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -27,6 +28,8 @@ _PROMPTS, _STEPS, _BEAMS = (23, 9, 2), 4, 3
 # One long prompt: near the model's limit where there is one. Then several tokens at once, some of them taken back.
 _LONG, _EXTENSION, _REWOUND = 600, 6, 3
 _REFERENCE_PROMPTS, _REFERENCE_STEPS = (6, 3), 3
+# Samples of a sound for each token that a text would have.
+_SAMPLES = 997
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,13 @@ class Script:
     """What the graphs are made to read, and what torch answers.
 
     Attributes:
-        encoded: an encoder-decoder's inputs, rows of token ids; empty for a decoder-only model.
+        encoded: an encoder-decoder's inputs, rows of token ids, or sounds; empty for a decoder-only model.
         prompts: the decoder's first tokens, by row.
         forced: tokens of the steps that follow, ``(rows, steps)``.
         logits: torch's after the prompts and after every step, ``(rows, 1 + steps, vocab)``.
     """
 
-    encoded: list[list[int]]
+    encoded: Sequence[Any]
     prompts: list[list[int]]
     forced: Ints
     logits: Floats
@@ -60,6 +63,7 @@ class Checker:
         self, model: PreTrainedModel, special: Sequence[int], limit: int | None, encoder_limit: int | None
     ) -> None:
         self.model = model
+        self._hears = hears(model)
         self._vocabulary = np.setdiff1d(np.arange(model.config.get_text_config(decoder=True).vocab_size), list(special))
         self._limit = limit or 1 << 30
         self._encoder_limit = encoder_limit or 1 << 30
@@ -92,11 +96,12 @@ class Checker:
         """Ragged prompts, forced steps, and torch's logits at some places, for the manifest."""
         script = self._script(np.random.default_rng(2), _REFERENCE_PROMPTS, _REFERENCE_STEPS)
         inputs = {"prompt": _padded(script.prompts), "prompt_mask": _mask(script.prompts), "forced": script.forced}
-        if script.encoded:
-            inputs |= {"input_ids": _padded(script.encoded), "attention_mask": _mask(script.encoded)}
+        recorded = {name: record(array) for name, array in inputs.items()}
+        for name, array in self._encoder_inputs(script.encoded).items():
+            recorded[name] = feed(array)[1]
         return Reference(
             role=role,
-            inputs={name: record(array) for name, array in inputs.items()},
+            inputs=recorded,
             outputs={"logits": sampled(script.logits, None)},
             tolerance=dict(REFERENCE_TOLERANCE),
         )
@@ -149,21 +154,22 @@ class Checker:
 
     def _begin(self, sessions: Mapping[str, Session], script: Script, steps: int) -> tuple[DecoderState, Floats]:
         encoded: dict[str, Any] | None = None
-        if script.encoded:
-            mask = _mask(script.encoded)
-            outputs = sessions["encoder_model"].run({"input_ids": _padded(script.encoded), "attention_mask": mask})
+        if self._encodes:
+            inputs = self._encoder_inputs(script.encoded)
+            outputs = sessions["encoder_model"].run(inputs)
             encoded = {name.replace("present", "past_key_values"): value for name, value in outputs.items()}
-            encoded["encoder_attention_mask"] = mask
-        session = sessions["decoder_model" if script.encoded else "model"]
+            if "attention_mask" in inputs:
+                encoded["encoder_attention_mask"] = inputs["attention_mask"]
+        session = sessions["decoder_model" if self._encodes else "model"]
         lengths = np.array([len(prompt) for prompt in script.prompts])
         state = DecoderState(session, len(lengths), int(lengths.max()) + steps, encoded)
         return state, state.prefill(_padded(script.prompts), lengths)
 
     def _script(self, rng: np.random.Generator, lengths: Sequence[int], steps: int) -> Script:
         """Random tokens; of an encoder-decoder the lengths are the encoder's, and the decoder's prompts are equal."""
-        encoded: list[list[int]] = []
+        encoded: Sequence[Any] = []
         if self._encodes:
-            encoded = [rng.choice(self._vocabulary, min(length, self._encoder_limit)).tolist() for length in lengths]
+            encoded = self._sounds(rng, lengths) if self._hears else self._texts(rng, lengths)
             prompts = [[self._start, int(rng.choice(self._vocabulary))] for _ in lengths]
         else:
             room = max(1, self._limit - steps)
@@ -175,13 +181,32 @@ class Checker:
             logits.append(whole[len(prompt) - 1 :])
         return Script(encoded, prompts, forced, np.stack(logits))
 
-    def _torch(self, encoded: list[list[int]], row: int, tokens: list[int]) -> Floats:
+    def _texts(self, rng: np.random.Generator, lengths: Sequence[int]) -> list[list[int]]:
+        return [rng.choice(self._vocabulary, min(length, self._encoder_limit)).tolist() for length in lengths]
+
+    def _sounds(self, rng: np.random.Generator, lengths: Sequence[int]) -> list[Floats]:
+        """Noise, as the manifest can hold it: spectrograms, or samples, which make a longer sound for a longer prompt.
+
+        Sounds of a batch are equally long.
+        """
+        shape = sound_shape(self.model) or (_SAMPLES * max(lengths),)
+        noise = rng.standard_normal((len(lengths), *shape), dtype=np.float32)
+        return list(feed(noise)[0])
+
+    def _encoder_inputs(self, encoded: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        if not self._encodes:
+            return {}
+        if self._hears:
+            return {self.model.main_input_name: np.stack(encoded)}
+        return {"input_ids": _padded(encoded), "attention_mask": _mask(encoded)}
+
+    def _torch(self, encoded: Sequence[Any], row: int, tokens: list[int]) -> Floats:
         """Torch's logits after each token of one sequence, without a cache, ``(length, vocab)``."""
         ids = torch.tensor([tokens], device=self.model.device)
         arguments = {"input_ids": ids}
-        if encoded:
-            inputs = torch.tensor([encoded[row]], device=self.model.device)
-            arguments = {"input_ids": inputs, "decoder_input_ids": ids}
+        if self._encodes:
+            inputs = torch.from_numpy(np.asarray([encoded[row]])).to(self.model.device)
+            arguments = {self.model.main_input_name: inputs, "decoder_input_ids": ids}
         try:
             with torch.inference_mode():
                 logits: Floats = self.model(**arguments, use_cache=False).logits[0].float().cpu().numpy()

@@ -92,12 +92,19 @@ def _graphs(bundle: Bundle, reference: Reference) -> Sequence[str]:
 def _forced_logits(bundle: Bundle, feeds: Mapping[str, Array]) -> Array:
     """Logits of a generating model that reads prompts and then forced tokens, ``(rows, 1 + steps, vocab)``."""
     generator = bundle.generator()
-    encoded = generator.encode(feeds["input_ids"], feeds["attention_mask"]) if generator.is_encoder_decoder else None
+    encoded = None
+    if generator.is_encoder_decoder:
+        inputs = {name: array for name, array in feeds.items() if name not in _DECODED}
+        encoded = generator.encode(features=inputs)
     lengths, forced = feeds["prompt_mask"].sum(axis=1), feeds["forced"]
     state = generator.new_cache(len(lengths), int(lengths.max()) + forced.shape[1], encoded)
     logits = [state.prefill(feeds["prompt"], lengths).copy()]
     logits += [state.step(tokens).copy() for tokens in forced.T]
     return np.stack(logits, axis=1)
+
+
+# What a decoder reads, among the inputs of a reference; the encoder reads the others.
+_DECODED = ("prompt", "prompt_mask", "forced")
 
 
 def _array(content: Mapping[str, Any]) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ Floats = NDArray[np.float32]
 
 KEPT = "num_logits_to_keep"
 """The graph's optional input: for how many of each row's last tokens logits are wanted."""
+
+QUERIES = "cross_queries."
+"""What the outputs are called, before a layer's number, that hold the queries of its cross-attention."""
 
 
 class DecoderState:
@@ -86,6 +89,31 @@ class DecoderState:
         logits: Floats = self._run(np.ascontiguousarray(tokens, dtype=np.int64), past)[:, 0]
         return logits
 
+    @property
+    def aligned_layers(self) -> list[int]:
+        """The layers of which :meth:`queries` knows those of the cross-attention."""
+        names = [spec.name for spec in self._session.outputs]
+        return [int(name.removeprefix(QUERIES)) for name in names if name.startswith(QUERIES)]
+
+    def queries(self, tokens: Ints, layers: Sequence[int]) -> dict[int, Floats]:
+        """Read all tokens at once, for the queries of the cross-attention; nothing can be read after them.
+
+        Args:
+            tokens: int64 ``(rows, length)``; what pads a row behind its end changes nothing before it.
+            layers: some of :attr:`aligned_layers`.
+
+        Returns:
+            By layer ``(rows, length, heads * head)``; their products with the keys are the scores.
+        """
+        specs = {spec.name: spec for spec in self._session.outputs}
+        found: dict[int, Floats] = {}
+        for layer in layers:
+            spec = specs[f"{QUERIES}{layer}"]
+            found[layer] = np.empty((*tokens.shape, int(spec.shape[-1])), dtype=spec.dtype)
+            self._binding.bind_output(spec.name, found[layer])
+        self.prefill(tokens)
+        return found
+
     def step(self, tokens: Ints) -> Floats:
         """Add one token to each sequence: int64 ``(rows,)`` to logits ``(rows, vocab)``.
 
@@ -148,7 +176,8 @@ class DecoderState:
         self._binding = self._session.binding()
         buffers.bind(self._binding)
         for name, array in self._encoded.items():
-            self._binding.bind_input(name, array)
+            if name in self._names:
+                self._binding.bind_input(name, array)
         self._tokens: Ints = np.zeros((buffers.rows, 1), dtype=np.int64)
         self._logits: Floats = np.empty((buffers.rows, 1, self._vocabulary), dtype=np.float32)
         self._stepping = False  # whether the arrays of one token a row are bound

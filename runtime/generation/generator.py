@@ -10,13 +10,14 @@ import numpy as np
 
 from ..errors import BundleError, InputError, OptionError, TaskError
 from ..session import Array, Session
+from .alignment import attention_weights
 from .cache import check_fits, entries
 from .config import GenerationConfig
 from .decoder import KEPT, DecoderState
 from .growing import GrowingState
 from .logits import AllowedTokens, Processor
 from .loop import Seed, Steps, decode, run
-from .output import GenerationOutput, Ints
+from .output import Floats, GenerationOutput, Ints
 from .stopping import StopRule
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class Encoded:
 
     inputs: Mapping[str, Array]
     rows: int
+
+    def select(self, rows: Sequence[int]) -> Encoded:
+        """What the encoder made of some of the inputs."""
+        places = np.asarray(rows, dtype=np.intp)
+        return Encoded({name: array[places] for name, array in self.inputs.items()}, len(places))
 
 
 class Generator:
@@ -86,6 +92,7 @@ class Generator:
         prefix_allowed_tokens_fn: AllowedTokens | None = None,
         stopping: StopRule | None = None,
         decoder_input_ids: Any = None,
+        encoded: Encoded | None = None,
         **options: Any,
     ) -> GenerationOutput:
         """Generate to the end.
@@ -98,7 +105,9 @@ class Generator:
             logits_processors: ``(tokens, scores) -> scores``, after those of the options.
             prefix_allowed_tokens_fn: ``(input, its tokens so far)`` to the ids that may come next.
             stopping: ``(tokens) -> bool or (rows,) bools``, asked after every step.
-            decoder_input_ids: int64 ``(rows, length)``: tokens that an encoder-decoder's answers must begin with.
+            decoder_input_ids: int64 ``(rows, length)``: what an encoder-decoder's answers must begin with, behind
+                its start token; where ``encoded`` is given, all of them.
+            encoded: what :meth:`encode` returned, instead of ``input_ids``.
             options: options of :class:`GenerationConfig`, which replace all others.
 
         Raises:
@@ -115,6 +124,7 @@ class Generator:
                 prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
                 stopping=stopping,
                 decoder_input_ids=decoder_input_ids,
+                encoded=encoded,
                 **options,
             )
         )
@@ -130,14 +140,18 @@ class Generator:
         prefix_allowed_tokens_fn: AllowedTokens | None = None,
         stopping: StopRule | None = None,
         decoder_input_ids: Any = None,
+        encoded: Encoded | None = None,
         **options: Any,
     ) -> Steps:
         """The same, one :class:`Step` at a time; see :meth:`generate`. Everything is checked before the first step."""
         config = self.config.override(generation_config).replace(**options)
-        tokens, lengths = self._prompts(input_ids, attention_mask, config)
+        if encoded is None:
+            tokens, lengths = self._prompts(input_ids, attention_mask, config)
+        else:
+            tokens, lengths = self._no_tokens(input_ids, encoded)
         first, first_lengths = tokens, lengths
         if self.is_encoder_decoder:
-            first = self._decoder_tokens(decoder_input_ids, len(tokens), config)
+            first = self._decoder_tokens(decoder_input_ids, len(tokens), config, whole=encoded is not None)
             first_lengths = np.full(len(first), first.shape[1])
         elif decoder_input_ids is not None:
             raise OptionError("decoder_input_ids are for encoder-decoder models: this model's prompt is its input_ids")
@@ -146,7 +160,8 @@ class Generator:
         copies = max(config.num_beams, config.num_return_sequences)
         check_fits(entries(self._session.inputs), len(first) * copies, config.max_length)
         padding = np.arange(tokens.shape[1]) >= lengths[:, None]
-        encoded = self.encode(tokens, ~padding) if self.is_encoder_decoder else None
+        if self.is_encoder_decoder and encoded is None:
+            encoded = self.encode(tokens, ~padding)
         return decode(
             self.new_cache(len(first), config.max_length, encoded),
             first,
@@ -160,26 +175,56 @@ class Generator:
             tokenizer=tokenizer,
         )
 
-    def encode(self, input_ids: Any, attention_mask: Any = None) -> Encoded:
+    def encode(
+        self, input_ids: Any = None, attention_mask: Any = None, *, features: Mapping[str, Array] | None = None
+    ) -> Encoded:
         """Run the encoder once.
 
         Args:
             input_ids: int64 ``(rows, length)``.
             attention_mask: ``(rows, length)``, 0 where padded; None where nothing is.
+            features: the encoder's inputs by name, for one that does not read texts: what a feature extractor makes.
 
         Raises:
             TaskError: the model has no encoder.
         """
         if not self.is_encoder_decoder:
             raise TaskError(f"{self._bundle.folder} has no encoder")
-        ids = np.asarray(input_ids, dtype=np.int64)
-        mask = np.ones_like(ids) if attention_mask is None else np.asarray(attention_mask, dtype=np.int64)
-        outputs = self._bundle.session(ENCODER).run({"input_ids": ids, "attention_mask": mask})
-        inputs: dict[str, Array] = {
+        inputs: dict[str, Array] = dict(features or {})
+        if features is None:
+            ids = np.asarray(input_ids, dtype=np.int64)
+            mask = np.ones_like(ids) if attention_mask is None else np.asarray(attention_mask, dtype=np.int64)
+            inputs = {"input_ids": ids, "attention_mask": mask}
+        outputs = self._bundle.session(ENCODER).run(inputs)
+        found: dict[str, Array] = {
             _DECODER_INPUT.get(name, name.replace("present", "past_key_values")): value
             for name, value in outputs.items()
         }
-        return Encoded({"encoder_attention_mask": mask, **inputs}, len(ids))
+        if "attention_mask" in inputs:
+            found = {"encoder_attention_mask": inputs["attention_mask"], **found}
+        return Encoded(found, len(next(iter(inputs.values()))))
+
+    def cross_attention(self, encoded: Encoded, tokens: Any, heads: Sequence[tuple[int, int]]) -> Floats:
+        """How much some heads of the decoder attend to each place of what was encoded, after each token.
+
+        Args:
+            encoded: what :meth:`encode` returned.
+            tokens: int64 ``(rows, length)``, the decoder's tokens from the first; a row may be padded behind its end.
+            heads: layer and head of each; the layers must be those that the export was told of (for speech by
+                ``alignment_heads`` in generation_config.json).
+
+        Returns:
+            Weights, float32 ``(rows, heads, length, encoder length)``, which sum to 1 along the last axis.
+
+        Raises:
+            TaskError: the graph does not give the queries of a layer.
+        """
+        array = _integers("tokens", tokens)
+        state = self.new_cache(len(array), array.shape[1], encoded)
+        layers = sorted({layer for layer, _ in heads})
+        if not isinstance(state, DecoderState) or not set(layers) <= set(state.aligned_layers):
+            raise TaskError(f"the decoder of {self._bundle.folder} does not tell how the layers {layers} attend")
+        return attention_weights(state.queries(array, layers), encoded.inputs, heads)
 
     def new_cache(self, rows: int, capacity: int, encoded: Encoded | None = None) -> DecoderState | GrowingState:
         """The model with nothing read yet, for a loop written by hand.
@@ -231,8 +276,19 @@ class Generator:
         longest = int(lengths.max())
         return tokens[:, :longest], lengths
 
-    def _decoder_tokens(self, given: Any, rows: int, config: GenerationConfig) -> Ints:
-        """The decoder's first tokens: its start token, then those that the caller forces."""
+    def _no_tokens(self, input_ids: Any, encoded: Encoded) -> tuple[Ints, Ints]:
+        """What stands for the tokens of inputs that are encoded already: rows without any."""
+        if input_ids is not None or not self.is_encoder_decoder:
+            raise OptionError("encoded is for encoder-decoder models, and instead of input_ids")
+        return np.zeros((encoded.rows, 0), dtype=np.int64), np.zeros(encoded.rows, dtype=np.int64)
+
+    def _decoder_tokens(self, given: Any, rows: int, config: GenerationConfig, *, whole: bool = False) -> Ints:
+        """The decoder's first tokens: its start token, then those that the caller forces; or the caller's, whole."""
+        if whole and given is not None:
+            tokens = _integers("decoder_input_ids", given)
+            if len(tokens) != rows or not tokens.size:
+                raise InputError(f"decoder_input_ids of shape {tokens.shape} for {rows} inputs")
+            return tokens
         start = config.decoder_start_token_id if config.decoder_start_token_id is not None else config.bos_token_id
         if start is None:
             raise OptionError("an encoder-decoder needs decoder_start_token_id or bos_token_id")
