@@ -7,8 +7,10 @@ import io
 import os
 import struct
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from threading import Lock
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,14 +20,16 @@ from ..session import Array
 if TYPE_CHECKING:
     from PIL import Image
 
+ResultT = TypeVar("ResultT")
+
 # Pixels (width x height) of a picture that is still decoded: the number at which Pillow begins to warn.
 MAX_PIXELS = 89_478_485
 
 _ORIENTATION = 0x0112  # the EXIF tag
-# What Pillow raises for damaged files; warnings, where they are errors.
-_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, Warning)
-# What Pillow raises for EXIF data that are damaged; a picture without its rotation is better than none.
-_BROKEN_EXIF = (SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, UserWarning)
+# Filters of warnings belong to the process, and must be put back in the order in which they were changed.
+_LOCK = Lock()
+# What Pillow raises for damaged files.
+_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
 # Modes of more than 8 bits, whose values above 255 are lost in RGB.
 _WIDE_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 _CHANNELS = (1, 3, 4)
@@ -93,14 +97,24 @@ def _identified(file: IO[bytes], what: str) -> Image.Image:
     """The picture of a file, of which only the head is read."""
     module = pillow()
     try:
-        found: Image.Image = module.open(file)
+        found: Image.Image = _calmly(lambda: module.open(file))
     except module.UnidentifiedImageError as error:
         raise InputError(f"{what} is not a picture of a format that Pillow reads") from error
-    except (module.DecompressionBombError, module.DecompressionBombWarning) as error:
+    except module.DecompressionBombError as error:
         raise InputError(f"{what} is refused by Pillow, see PIL.Image.MAX_IMAGE_PIXELS: {error}") from error
     except _DAMAGED as error:
         raise InputError(f"{what} cannot be decoded: {error}") from error
     return found
+
+
+def _calmly(step: Callable[[], ResultT]) -> ResultT:
+    """Let Pillow warn, and go on where the program makes errors of warnings: they are no reason to refuse a picture."""
+    try:
+        return step()
+    except Warning:
+        with _LOCK, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return step()
 
 
 def _as_rgb(image: Image.Image, what: str, max_pixels: int | None) -> Image.Image:
@@ -109,14 +123,14 @@ def _as_rgb(image: Image.Image, what: str, max_pixels: int | None) -> Image.Imag
     width, height = image.size
     _check_size(width, height, what, max_pixels)
     try:
-        image.load()
+        _calmly(image.load)
     except _DAMAGED as error:
         raise InputError(f"{what} cannot be decoded: {error}") from error
     try:
-        if 2 <= image.getexif().get(_ORIENTATION, 1) <= 8:
-            image = ImageOps.exif_transpose(image)
-    except _BROKEN_EXIF:
-        pass
+        if 2 <= _calmly(image.getexif).get(_ORIENTATION, 1) <= 8:
+            image = _calmly(lambda: ImageOps.exif_transpose(image))
+    except _DAMAGED:
+        pass  # a picture without its rotation is better than none
     _warn_if_cut(image, what)
     if image.mode == "P" and "transparency" in image.info:
         image = image.copy()  # Pillow would warn that it drops the transparency
