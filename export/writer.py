@@ -89,6 +89,7 @@ def _write_config(checkpoint: Checkpoint, folder: Path) -> None:
     """
     config = checkpoint.model.config
     numbers = config.to_diff_dict() if checkpoint.recipe.reads == "text" else config.to_dict()
+    numbers.pop("_name_or_path", None)  # a path of this machine
     content = {**numbers, "architectures": [type(checkpoint.model).__name__]}
     if "classification" in checkpoint.recipe.task:
         content |= {"id2label": config.id2label, "label2id": config.label2id}
