@@ -14,6 +14,7 @@ from typing import Any
 from . import __version__, cli_run, tasks
 from .bundle import Bundle
 from .errors import TorchlessError
+from .pipelines import PIPELINES
 
 _OK, _MISTAKE, _INTERRUPTED = 0, 2, 130
 
@@ -122,11 +123,12 @@ def _run(parsed: argparse.Namespace, rest: list[str]) -> None:
 def _info(parsed: argparse.Namespace, rest: list[str]) -> None:
     bundle = Bundle.open(parsed.bundle)
     manifest = bundle.manifest
+    reads_text = bundle.task not in PIPELINES or PIPELINES[bundle.task].reads_text
     description: dict[str, Any] = {
         "folder": str(bundle.folder),
         "task": bundle.task,
         "model_type": bundle.config.get("model_type"),
-        "max_length": bundle.tokenizer.max_length,
+        "max_length": bundle.tokenizer.max_length if reads_text else None,
         "labels": bundle.labels if "id2label" in bundle.config else [],
         "graphs": bundle.dtypes,
     }
