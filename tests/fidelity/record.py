@@ -13,11 +13,11 @@ from typing import Any
 import torch
 import transformers
 
-from . import cases
+from . import cases, record_ctc
 
 
 def main() -> None:
-    """Write recorded/question-answering.json, recorded/token-classification.json and recorded/generation.json."""
+    """Write the files of recorded/: question-answering, token-classification, generation, ctc."""
     cases.RECORDED.mkdir(exist_ok=True)
     for task, checkpoint, answers in (
         ("question-answering", "qa", question_answering),
@@ -29,6 +29,7 @@ def main() -> None:
             recorded += [{"noise": seed, **row} for row in answers(pipeline)]
         write(task, recorded, checkpoint=checkpoint)
     write("generation", list(generation()))
+    write("ctc", list(record_ctc.rows()))
 
 
 def write(name: str, recorded: list[dict[str, Any]], **more: Any) -> None:
