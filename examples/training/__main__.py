@@ -6,10 +6,9 @@ import time
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer
 
 from .cards import write_card
-from .checkpoint import save
+from .checkpoint import load_companion, save
 from .recipes import RECIPES
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
@@ -26,11 +25,11 @@ def main() -> None:
     for name in arguments.names or RECIPES:
         print(name, flush=True)
         folder, recipe, start = arguments.output / name, RECIPES[name], time.monotonic()
-        model, tokenizer = recipe.build()
+        model, companion = recipe.build()
         seconds = round(time.monotonic() - start)
-        save(model, tokenizer, folder)
+        save(model, companion, folder)
         saved = type(model).from_pretrained(folder, dtype=torch.float32).eval()
-        metrics = recipe.evaluate(saved, AutoTokenizer.from_pretrained(folder))
+        metrics = recipe.evaluate(saved, load_companion(folder))
         metrics |= {"parameters": saved.num_parameters(), "training_seconds": seconds}
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
         write_card(name, saved, metrics, folder)

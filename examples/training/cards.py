@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from .evaluate import Metrics
 
@@ -98,7 +98,39 @@ CARDS = {
         "Exact match is of the whole summary; decoded with 4 beams, as its generation_config.json says.",
         "It knows its twelve kinds of news and makes one of them out of anything; a rare name may be misspelt.",
     ),
+    "keywords": Card(
+        "audio-classification",
+        "Hears which of ten English words (yes, no, up, down, left, right, on, off, stop, go) is said in a second of "
+        "sound; another word is `_unknown_`, and none `_silence_`.",
+        "Words spoken by espeak-ng in six accents and some fifty voices, at many speeds and pitches, with noise, echo "
+        "and other microphones.",
+        "Voices, speeds, pitches, two accents and unknown words that training never uses, in the same kinds of noise.",
+        "It has never heard a person: on recordings of people it is often wrong. Clips of one second are its measure.",
+    ),
+    "commands": Card(
+        "automatic-speech-recognition",
+        "Writes down simple English sentences: orders to a house, trains and times, numbers and colours.",
+        "Sentences of a hand-written grammar of some 150 words, spoken by espeak-ng in six accents and some fifty "
+        "voices, at many speeds and pitches, with noise, echo and other microphones.",
+        "Sentences, voices, speeds, pitches and two accents that training never uses. Greedy decoding.",
+        "It has never heard a person, and knows no other words: what it writes of others is spelt after their sound.",
+    ),
+    "shapes": Card(
+        "image-classification",
+        "Tells the colour and the shape of the one thing in a drawn picture, such as `red circle`.",
+        "Pictures drawn by Pillow: six shapes in eight colours, of any size, place and turn, on plain, graded, "
+        "striped or speckled ground of any other colour, with noise.",
+        "Pictures with pairs of a shape's colour and a ground's colour that training never brings together.",
+        "It knows no photographs, and one thing at a time.",
+    ),
 }
+
+
+def _answers(task: str, config: PreTrainedConfig) -> str:
+    """How many things a model of the task can say."""
+    if task in ("audio-classification", "image-classification"):
+        return f"{config.num_labels} labels"
+    return f"vocabulary {config.vocab_size:,}"
 
 
 def write_card(name: str, model: PreTrainedModel, metrics: Metrics, folder: Path) -> None:
@@ -120,7 +152,7 @@ pipeline_tag: {card.task}
 {card.what}
 
 A small {type(model).__name__}: {config.num_hidden_layers} layers, {config.num_attention_heads} heads,
-width {config.hidden_size}, vocabulary {config.vocab_size:,}, {metrics["parameters"]:,} parameters stored as float16.
+width {config.hidden_size}, {_answers(card.task, config)}, {metrics["parameters"]:,} parameters stored as float16.
 Trained from scratch with `python -m examples.training {name}`.
 
 ## Data

@@ -102,3 +102,18 @@ def entities(sentence: int, labels: Sequence[str]) -> set[Entity]:
                 found.add((sentence, previous[2:], start, index))
             start = index
     return found
+
+
+def error_rate(predicted: Sequence[Sequence[str]], expected: Sequence[Sequence[str]]) -> float:
+    """Insertions, deletions and replacements (Levenshtein, 1966) for each expected word or character."""
+    errors = sum(_distance(guess, gold) for guess, gold in zip(predicted, expected, strict=True))
+    return errors / sum(map(len, expected))
+
+
+def _distance(left: Sequence[str], right: Sequence[str]) -> int:
+    row = list(range(len(right) + 1))
+    for index, item in enumerate(left, 1):
+        above, row = row, [index]
+        for column, other in enumerate(right):
+            row.append(min(above[column] + (item != other), above[column + 1] + 1, row[-1] + 1))
+    return row[-1]

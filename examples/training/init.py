@@ -75,3 +75,18 @@ def cooccurrence(bert: BertModel, texts: list[list[int]]) -> None:
     vectors /= vectors.norm(dim=1, keepdim=True).clamp(min=1e-6)
     scale = bert.config.initializer_range * math.sqrt(words.shape[1])
     words.mul_(0.5).add_(vectors * scale)
+
+
+@torch.no_grad()
+def filter_bank(weight: Tensor, rate: int = 16_000) -> None:
+    """Let a first convolution (filters, 1, taps) over sound hear bands from the start, spaced as the ear's.
+
+    Every band has two filters, a quarter of a wave apart.
+    """
+    filters, _, taps = weight.shape
+    mel = torch.linspace(2595 * math.log10(1 + 80 / 700), 2595 * math.log10(1 + 0.45 * rate / 700), filters // 2)
+    band = 700 * (10 ** (mel / 2595) - 1)
+    angle = 2 * math.pi * band[:, None] * torch.arange(taps) / rate
+    window = torch.hann_window(taps, periodic=False)
+    waves = torch.stack([angle.cos(), angle.sin()], dim=1).flatten(0, 1) * window
+    weight[:, 0] = waves / waves.norm(dim=1, keepdim=True)

@@ -1,6 +1,6 @@
 """The training loop that every recipe shares."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
 
 import torch
@@ -55,13 +55,25 @@ def train(
     seed: int = 0,
     half: bool = True,
 ) -> None:
-    """Train in place with AdamW, a linear warm-up and decay, and clipped gradients; `half` computes in bfloat16."""
+    """Train in place on examples of tokens; `half` computes in bfloat16."""
+    feed = batches(Random(seed), make_features, steps, batch_size, model.config.pad_token_id)
+    fit(model, feed, steps=steps, learning_rate=learning_rate, half=half)
+
+
+def fit(
+    model: PreTrainedModel,
+    feed: Iterable[Mapping[str, Tensor]],
+    *,
+    steps: int,
+    learning_rate: float = 1e-3,
+    half: bool = False,
+) -> None:
+    """Train in place on `steps` batches with AdamW, a linear warm-up and decay, and clipped gradients."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
     warmup = max(1, steps // 20)
     schedule = LambdaLR(optimizer, lambda step: min(step / warmup, (steps - step) / (steps - warmup)))
     model.train()
     mean = 0.0
-    feed = batches(Random(seed), make_features, steps, batch_size, model.config.pad_token_id)
     for step, batch in enumerate(feed, 1):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             loss = model(**batch).loss

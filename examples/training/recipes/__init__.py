@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from . import fill_mask, ner, nli, qa, sentiment, story, summary, translate
+from . import commands, fill_mask, keywords, ner, nli, qa, sentiment, shapes, story, summary, translate
 
 RECIPES: dict[str, ModuleType] = {
     "sentiment": sentiment,
@@ -13,4 +13,7 @@ RECIPES: dict[str, ModuleType] = {
     "translate": translate,
     "summary": summary,
     "story": story,
+    "keywords": keywords,
+    "commands": commands,
+    "shapes": shapes,
 }
