@@ -96,9 +96,14 @@ def _sequences(tokenizer: PreTrainedTokenizerBase, separate: bool) -> list[list[
     vocabulary = original.target_encoder if separate else tokenizer.get_vocab()
     known = sorted(vocabulary.values())
     special = sorted(tokenizer.all_special_ids) or known
+    # Whisper's tokenizer takes what begins with <|startofprev|> for a prompt, and leaves it out.
+    first = sorted(set(known) - set(special)) or known
     draw = random.Random(0)
     return [
-        [draw.choice(special if draw.random() < 0.1 else known) for _ in range(draw.randrange(1, _LENGTH))]
+        [
+            draw.choice(first if not place else special if draw.random() < 0.1 else known)
+            for place in range(draw.randrange(1, _LENGTH))
+        ]
         for _ in range(_SEQUENCES)
     ]
 
