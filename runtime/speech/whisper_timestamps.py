@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,24 +73,7 @@ def _log_sum_exp(scores: Floats) -> NDArray[np.float32]:
     return total
 
 
-@dataclass(frozen=True)
-class Span:
-    """A segment of a window's text.
-
-    Attributes:
-        begin: its first token in the window's text.
-        end: the token behind its last.
-        start_s: when it begins, in seconds from the window's start.
-        end_s: when it ends.
-    """
-
-    begin: int
-    end: int
-    start_s: float
-    end_s: float
-
-
-def split(tokens: Sequence[int], timestamps_from: int, frames: int) -> tuple[list[Span], int]:
+def split(tokens: Sequence[int], timestamps_from: int, frames: int) -> tuple[list[slice], int]:
     """A window's text as segments, and how many feature frames of the window they cover.
 
     Two timestamps in a row end a segment. What follows the last pair was cut off by the window's end and is left to
@@ -104,30 +86,18 @@ def split(tokens: Sequence[int], timestamps_from: int, frames: int) -> tuple[lis
 
     Example:
         >>> split([100, 7, 8, 150, 150, 9], timestamps_from=100, frames=3000)
-        ([Span(begin=0, end=5, start_s=0.0, end_s=1.0)], 100)
+        ([slice(0, 5, None)], 100)
     """
     times = [token >= timestamps_from for token in tokens]
     ends = [place for place in range(1, len(tokens)) if times[place - 1] and times[place]]
     if not ends:
-        return [Span(0, len(tokens), 0.0, _last_time(tokens, times, timestamps_from, frames))], frames
+        return [slice(0, len(tokens))], frames
     closed = times[-2:] == [False, True]
     if closed:
         ends.append(len(tokens))
     else:
-        ends[-1] += 1  # with its last timestamp too, which tells that the segment was not closed by a single one
-    spans = []
-    for begin, end in zip([0, *ends], ends, strict=False):
-        last = end - (1 if closed or end != ends[-1] else 2)
-        start_s, end_s = ((tokens[place] - timestamps_from) * TIME_PRECISION for place in (begin, last))
-        spans.append(Span(begin, end, start_s, end_s))
+        ends[-1] += 1  # with both of its last timestamps, as what is said next has none
+    segments = [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
     if closed:
-        return spans, frames
-    return spans, (tokens[ends[-1] - 2] - timestamps_from) * FRAMES_PER_TIMESTAMP
-
-
-def _last_time(tokens: Sequence[int], times: Sequence[bool], timestamps_from: int, frames: int) -> float:
-    """When a text without pairs of timestamps ends: at its last one, or with the window."""
-    found = [token for token, is_time in zip(tokens, times, strict=True) if is_time]
-    if found and found[-1] != timestamps_from:
-        return (found[-1] - timestamps_from) * TIME_PRECISION
-    return int(frames * (TIME_PRECISION / FRAMES_PER_TIMESTAMP) / TIME_PRECISION) * TIME_PRECISION
+        return segments, frames
+    return segments, (tokens[ends[-1] - 2] - timestamps_from) * FRAMES_PER_TIMESTAMP
