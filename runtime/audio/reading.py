@@ -49,7 +49,7 @@ def load_audio(source: Any, sampling_rate: int, max_seconds: float | None = MAX_
         raise OptionError(f"max_seconds must be a positive number or None, not {max_seconds!r}")
     parts = []
     received = 0
-    with opened(source, rate) as (given, blocks):
+    with opened(source, rate, max_seconds) as (given, blocks):
         resampler = Resampler(given, rate)
         for block in blocks:
             received += len(block)

@@ -40,6 +40,8 @@ def mono(value: Any) -> Samples:
         raise InputError(
             f"an array of samples is (samples,), (samples, channels) or (channels, samples), not of shape {array.shape}"
         )
+    if array.size == 0:
+        return np.zeros(0, np.float32)
     samples = _floats(array)
     if samples.ndim == 2:
         samples = samples.mean(axis=0 if samples.shape[0] < samples.shape[1] else 1, dtype=np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -80,11 +81,17 @@ def stream_audio(
 
 
 def _sizes(rate: int, length: float, step: float | None, stride: float | Sequence[float] | None) -> _Windows:
-    stride = length / 6 if stride is None else stride
-    left, right = stride if isinstance(stride, Sequence) else (stride, stride)
-    # Rounded as transformers rounds them.
-    samples = [int(round(rate * seconds)) for seconds in (length, left, right, length if step is None else step)]
-    return _Windows(*samples)
+    sides = list(stride) if isinstance(stride, (list, tuple)) else [stride, stride]
+    seconds = [length, *sides, length if step is None else step]
+    if stride is None and _is_number(length):
+        seconds[1:3] = [length / 6, length / 6]
+    if len(seconds) != 4 or not all(map(_is_number, seconds)):
+        raise OptionError(f"lengths must be numbers of seconds, a stride one or two of them, not {seconds}")
+    return _Windows(*(round(rate * value) for value in seconds))  # as transformers rounds them
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
 def _from_file(source: Any, rate: int, windows: _Windows) -> Iterator[dict[str, Any]]:
@@ -105,7 +112,7 @@ def _windowed(
             yield _window(held[: windows.length], rate, (left, windows.right), partial=False)
             left = windows.left
             held = held[windows.length - windows.left - windows.right :]
-    if len(held) > windows.left:
+    if len(held) > left:
         yield _window(held, rate, (left, 0), partial=False)
 
 
@@ -129,7 +136,7 @@ def _steps(blocks: Iterable[Samples], resampler: Resampler, size: int) -> Iterat
             held, count = [joined[count - count % size :]], count % size
 
     for block in blocks:
-        yield from add(block)
+        yield from add(resampler(block))
     yield from add(resampler.finish())
     if count:
         yield np.concatenate(held)
