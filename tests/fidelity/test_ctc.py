@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 
 from torchless import pipeline
+from torchless.session import Session
 from torchless.speech.chunks import Chunk, ChunkSizes, Clip, cut, kept_frames
 from torchless.speech.ctc_collapse import collapse
 from torchless.speech.ctc_vocabulary import CtcVocabulary
@@ -108,6 +109,22 @@ def test_answers_to_a_list(name: str, batch_size: int | None, bundle: Callable[[
         sounds = [ctc_cases.sound(case["sound"]) for case in found]
         for case, answer in zip(found, recognize(sounds, **options), strict=True):
             assert ctc_cases.compact(answer) == expected(case), case
+
+
+@pytest.mark.export
+@pytest.mark.parametrize("name", ctc_cases.CHECKPOINTS)
+def test_clips_of_like_length(name: str, bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run together where the checkpoint knows padding, one by one where not, and say what each says alone."""
+    rows = []
+    run = Session.run
+    monkeypatch.setattr(Session, "run", lambda *args: (rows.append(len(args[1]["input_values"])), run(*args))[1])
+    recognize = pipeline(None, bundle(name))
+    whole = ctc_cases.sound("long")
+    clips = [whole[start : start + length] for start, length in ((0, 16000), (16000, 15200), (40000, 15777))]
+    alone = [recognize(clip, return_timestamps="char") for clip in clips]
+    rows.clear()
+    assert recognize(clips, return_timestamps="char") == alone
+    assert rows == ([3] if ctc_cases.CHECKPOINTS[name]["extractor"]["return_attention_mask"] else [1, 1, 1])
 
 
 @pytest.mark.export
