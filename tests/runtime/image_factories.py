@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ PROCESSOR = {
     "rescale_factor": 1 / 255,
 }
 COLOURS = ("red", "green", "blue")
-# Beyond 1: the mean of each colour times this number.
+# A logit is the mean of a colour times this number.
 SCALE = 4.0
 
-_CLASSIFIER = """(float[{batch}, 3, {height}, {width}] pixel_values) => (float[batch, 3] logits) {{
+_CLASSIFIER = """(float[{batch}, 3, {height}, {width}] pixel_values) => (float[batch, classes] logits) {{
     mean = ReduceMean<axes = [2, 3], keepdims = 0>(pixel_values)
-    logits = Mul(mean, scale)
+    logits = MatMul(mean, weights)
 }}"""
 _ENCODER = """(float[batch, 3, height, width] pixel_values) => (
     float[batch, length, 3] last_hidden_state{output}
@@ -45,11 +46,13 @@ def make_classifier(
     size: tuple[str | int, str | int] = ("height", "width"),
     processor: dict[str, Any] | None = None,
     labels: tuple[str, ...] = COLOURS,
+    weights: Sequence[Sequence[float]] | None = None,
     **config: Any,
 ) -> Path:
-    """A bundle whose logits are 4 times the mean of red, green and blue, each from 0 to 1."""
+    """A bundle whose logits are 4 times the mean of red, green and blue, from 0 to 1, or that mean times ``weights``."""
     text = _CLASSIFIER.format(batch=batch, height=size[0], width=size[1])
-    save_graph(folder / "onnx" / "model.onnx", text, {"scale": np.float32(SCALE)})
+    matrix = np.array(np.eye(3) * SCALE if weights is None else weights, np.float32)
+    save_graph(folder / "onnx" / "model.onnx", text, {"weights": matrix})
     content = {"model_type": "vit", "architectures": ["ViTForImageClassification"]}
     content["id2label"] = {str(index): label for index, label in enumerate(labels)}
     return _write(folder, content | config, processor)
