@@ -34,10 +34,11 @@ slow: .venv/ready
 fixtures: .venv-reference/ready
 	.venv-reference/bin/python -m tests.fidelity.record
 
-# Train the shipped checkpoints again.
+# Train the shipped checkpoints again, and make the demo's recordings and pictures; needs espeak-ng.
 train: .venv/ready
 	.venv/bin/python $(PIP_INSTALL) -r examples/training/requirements.txt
 	.venv/bin/python -m examples.training
+	.venv/bin/python -m examples.training.inputs
 
 # Generation against its peers: half an hour on a machine that does nothing else, after as long for preparing.
 bench-generation: .venv/ready .venv-peers/ready
@@ -55,7 +56,7 @@ bench-generation: .venv/ready .venv-peers/ready
 	$(PYTHON) -m venv .venv-run
 	rm -rf build/lib
 	.venv-run/bin/python $(PIP_INSTALL) --force-reinstall --no-deps .
-	.venv-run/bin/python $(PIP_INSTALL) '.[cpu]'
+	.venv-run/bin/python $(PIP_INSTALL) '.[cpu,audio,vision]'
 	touch $@
 
 # The reference for the pipelines that transformers 5 no longer has.

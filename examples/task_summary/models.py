@@ -18,6 +18,9 @@ MODELS = {
     "text_generation": ("openai-community/gpt2", "story"),
     "summarization": ("sshleifer/distilbart-cnn-12-6", "summary"),
     "translation": ("google-t5/t5-base", "translate"),
+    "audio_classification": ("superb/wav2vec2-base-superb-ks", "keywords"),
+    "speech_recognition": ("facebook/wav2vec2-base-960h", "commands"),
+    "image_classification": ("google/vit-base-patch16-224", "shapes"),
 }
 
 

@@ -1,15 +1,19 @@
 """Spoken sentences of a small grammar."""
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Mapping
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import voices
 from .grammar import Source, phrase
 from .lists import word_lists
-from .names import Split
 from .voices import RATE, Clip
+
+if TYPE_CHECKING:
+    from .names import Split
 
 BANK: Mapping[str, Source] = word_lists("spoken_sentences.txt")
 KINDS = ("order", "travel", "talk")

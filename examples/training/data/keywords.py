@@ -1,12 +1,16 @@
 """Clips of one second with one spoken word, as Speech Commands has them."""
 
+from __future__ import annotations
+
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import voices
 from .lists import word_lists
-from .names import Split
 from .voices import RATE, Clip
+
+if TYPE_CHECKING:
+    from .names import Split
 
 KEYWORDS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"]
 LABELS = [*KEYWORDS, "_silence_", "_unknown_"]

@@ -1,14 +1,18 @@
 """Drawn pictures of one coloured thing."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .names import Split
+if TYPE_CHECKING:
+    from .names import Split
+
 
 Colour = tuple[int, int, int]
 Points = list[tuple[float, float]]

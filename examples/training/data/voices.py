@@ -1,16 +1,20 @@
 """Speech that espeak-ng makes, and what rooms and microphones do to it."""
 
+from __future__ import annotations
+
 import io
 import subprocess
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from .names import Split
+if TYPE_CHECKING:
+    from .names import Split
+
 
 Clip = NDArray[np.float32]
 
