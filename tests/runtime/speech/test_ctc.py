@@ -165,6 +165,13 @@ def test_a_beam_says_what_is_likelier_in_sum(tmp_path: Path) -> None:
     assert list(recognizer.recognize([clip], SpeechOptions(beam_width=8), None)) == [{"text": "a"}]
 
 
+@pytest.mark.parametrize("beam_width", [1, 8])
+def test_tokens_that_are_called_the_same_are_one(beam_width: int, tmp_path: Path) -> None:
+    again = {"5": {"content": "a"}}
+    recognizer = CtcRecognizer(Bundle.open(make_ctc(tmp_path, tokenizer={"added_tokens_decoder": again})))
+    assert recognize(recognizer, "a?ab", beam_width=beam_width) == [{"text": "ab"}]
+
+
 def test_a_clip_too_short_to_hear_says_how_long_it_must_be(recognizer: CtcRecognizer) -> None:
     with pytest.raises(InputError, match=r"a clip of 3 samples is too short: the model needs 4 \(0.04 s\)"):
         list(recognizer.recognize([Clip(np.zeros(3, dtype=np.float32))], SpeechOptions(), None))
