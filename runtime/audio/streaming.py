@@ -82,7 +82,7 @@ def stream_audio(
 
 def _sizes(rate: int, length: float, step: float | None, stride: float | Sequence[float] | None) -> _Windows:
     sides = list(stride) if isinstance(stride, (list, tuple)) else [stride, stride]
-    seconds = [length, *sides, length if step is None else step]
+    seconds: list[Any] = [length, *sides, length if step is None else step]
     if stride is None and _is_number(length):
         seconds[1:3] = [length / 6, length / 6]
     if len(seconds) != 4 or not all(map(_is_number, seconds)):

@@ -39,7 +39,7 @@ class AudioClassificationOptions:
 
 
 class AudioClassificationPipeline(Pipeline[AudioClassificationOptions]):
-    """Labels and scores of a sound: ``[{"score": float, "label": str}, ...]``, best first.
+    """Labels and scores of a sound: ``[{"label": str, "score": float}, ...]``, best first.
 
     An input is a path, the bytes of a file, a file object, an array of samples at the model's rate, or a dictionary
     ``{"raw" or "array": samples, "sampling_rate": int}``; see :func:`torchless.audio.load_audio`. The windows of
@@ -49,7 +49,7 @@ class AudioClassificationPipeline(Pipeline[AudioClassificationOptions]):
 
     Example:
         >>> pipeline("audio-classification", "models/keywords")("yes.wav", top_k=1)      # doctest: +SKIP
-        [{'score': 0.9998, 'label': 'yes'}]
+        [{'label': 'yes', 'score': 0.9998}]
     """
 
     task = "audio-classification"
@@ -122,6 +122,4 @@ class AudioClassificationPipeline(Pipeline[AudioClassificationOptions]):
     def _finish(self, logits: Array, options: AudioClassificationOptions) -> list[dict[str, Any]]:
         labels.check_classes(self.bundle, logits.size)
         scores = labels.scores(self.bundle, logits, options.function_to_apply or "softmax")
-        return [
-            {"score": one["score"], "label": one["label"]} for one in labels.best(self.bundle, scores, options.top_k)
-        ]
+        return labels.best(self.bundle, scores, options.top_k)
