@@ -1,7 +1,7 @@
 """Whisper-shaped bundles with windows of one second: what follows a token stands in a table.
 
-The sound decides nothing but the language, by how loud it is, and what tokens attend to: a token of a band looks for the
-steps at which that band of the spectrum is loud.
+The sound decides nothing but the language, by how loud it is, and what tokens attend to: a token of a band looks for
+the steps at which that band of the spectrum is loud.
 """
 
 from __future__ import annotations
@@ -56,8 +56,7 @@ _DECODER = """(
         places = Sub(last, back)
         tokens = Gather<axis = 1>(input_ids, places)
         own = Gather(table, tokens)
-        sides = Constant<value_ints = [1, 2, 3]>()
-        mean = ReduceMean<keepdims = 0>("past_key_values.0.encoder.value", sides)
+        mean = ReduceMean<axes = [1, 2, 3], keepdims = 0>("past_key_values.0.encoder.value")
         column = Unsqueeze(mean, axis)
         loud = Mul(column, weights)
         wide = Unsqueeze(loud, axis)
