@@ -104,9 +104,10 @@ def _load_preprocessor(folder: Path, recipe: Recipe) -> Any:
     """The checkpoint's feature extractor or image processor, the one that needs no torchvision."""
     if recipe.reads == "text":
         return None
-    if recipe.reads == "sound":
-        return _loading("the feature extractor", lambda: AutoFeatureExtractor.from_pretrained(folder))
-    return _loading("the image processor", lambda: AutoImageProcessor.from_pretrained(folder, backend="pil"))
+    auto: Any = AutoFeatureExtractor if recipe.reads == "sound" else AutoImageProcessor
+    backend = {} if recipe.reads == "sound" else {"backend": "pil"}
+    what = "the feature extractor" if recipe.reads == "sound" else "the image processor"
+    return _loading(what, lambda: auto.from_pretrained(folder, **backend))
 
 
 def _load_model(folder: Path, config: PreTrainedConfig, recipe: Recipe) -> tuple[Any, dict[str, Any]]:

@@ -84,5 +84,6 @@ def _sizes(checkpoint: Checkpoint) -> list[tuple[int, int, int]]:
             pixels = checkpoint.preprocessor(picture, return_tensors="np")["pixel_values"]
         except (ImportError, ValueError, TypeError, KeyError) as error:
             raise ExportError(f"{type(checkpoint.preprocessor).__name__} cannot read a picture: {error}") from error
-        found.append(tuple(map(int, np.asarray(pixels).shape[1:])))
+        _, channels, height, width = np.asarray(pixels).shape
+        found.append((channels, height, width))
     return list(dict.fromkeys(found))

@@ -16,6 +16,7 @@ transformers_logging: Any = _logging  # partly without annotations
 _WARNINGS = (
     r".*isinstance\(treespec, LeafSpec\)` is deprecated",  # torch.export on its own tree specs
     r"Recommended: pip install sacremoses",  # which would normalize punctuation: transformers itself does not use it
+    r"Support for mismatched key_padding_mask and attn_mask is deprecated",  # WavLM's own attention
     r".*The axis name: \w+ will not be used",  # inputs share axis names on purpose
 )
 _LOGGERS = ("torch.onnx", "torch.export", "torch.fx", "torch.fx.experimental.symbolic_shapes", "onnxscript", "onnx_ir")

@@ -123,7 +123,7 @@ def _run(parsed: argparse.Namespace, rest: list[str]) -> None:
 def _info(parsed: argparse.Namespace, rest: list[str]) -> None:
     bundle = Bundle.open(parsed.bundle)
     manifest = bundle.manifest
-    reads_text = bundle.task not in PIPELINES or PIPELINES[bundle.task].reads_text
+    reads_text = bundle.task is None or bundle.task not in PIPELINES or PIPELINES[bundle.task].reads_text
     description: dict[str, Any] = {
         "folder": str(bundle.folder),
         "task": bundle.task,

@@ -12,7 +12,7 @@ from ..ops import sigmoid, softmax, top_k
 from ..session import Array
 
 Function: TypeAlias = Literal["sigmoid", "softmax", "none"]
-_FUNCTIONS = ("sigmoid", "softmax", "none")
+_FUNCTIONS: tuple[Function, ...] = ("sigmoid", "softmax", "none")
 
 
 def checked_function(name: Any) -> Function | None:
@@ -21,10 +21,11 @@ def checked_function(name: Any) -> Function | None:
     Raises:
         OptionError: no such function.
     """
-    found = name.lower() if isinstance(name, str) else name
-    if found not in (*_FUNCTIONS, None):
-        raise OptionError(f"function_to_apply must be one of {_FUNCTIONS} or None, not {name!r}")
-    return found  # type: ignore[no-any-return]
+    wanted = name.lower() if isinstance(name, str) else name
+    for function in (*_FUNCTIONS, None):
+        if wanted == function:
+            return function
+    raise OptionError(f"function_to_apply must be one of {_FUNCTIONS} or None, not {name!r}")
 
 
 def check_top_k(bundle: Bundle, count: int | None) -> None:
