@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
@@ -31,6 +31,8 @@ class Recognizer(Protocol):
     ) -> Iterator[dict[str, Any]]:
         """The answers to clips, in order."""
 
+
+class _Generating(Recognizer, Protocol):
     def check(self, options: SpeechOptions) -> None:
         """Raise OptionError where the model cannot do what the options ask for."""
 
@@ -76,14 +78,18 @@ class AutomaticSpeechRecognitionPipeline(Pipeline[SpeechOptions]):
         if not self.generates and "model" not in roles:
             raise TaskError(f"{self.task!r} needs a CTC model or an encoder-decoder; {self.bundle.folder} has {roles}")
         self._checkpoint = self.bundle.generator().config if self.generates else GenerationConfig()
-        self.recognizer: Recognizer = self._recognizer()
-        self._rate = self.bundle.feature_extractor.sampling_rate
-
-    def _recognizer(self) -> Recognizer:
-        if not self.generates:
+        self._check: Callable[[SpeechOptions], None] | None = None
+        self.recognizer: Recognizer
+        if self.generates:
+            generating = self._generating()
+            self.recognizer, self._check = generating, generating.check
+        else:
             from ..speech.ctc import CtcRecognizer
 
-            return CtcRecognizer(self.bundle)
+            self.recognizer = CtcRecognizer(self.bundle)
+        self._rate = self.bundle.feature_extractor.sampling_rate
+
+    def _generating(self) -> _Generating:
         if self.bundle.config.get("model_type") == "whisper":
             from ..speech.whisper import WhisperRecognizer
 
@@ -118,7 +124,8 @@ class AutomaticSpeechRecognitionPipeline(Pipeline[SpeechOptions]):
             options = replace(options, generation_config=self._generation(options, wishes))
         elif wishes:
             raise OptionError(f"{min(wishes)} is for models that generate text; this is a CTC model")
-        self.recognizer.check(options)
+        if self._check is not None:
+            self._check(options)
         return options
 
     def _generation(self, options: SpeechOptions, wishes: Mapping[str, Any]) -> GenerationConfig:

@@ -99,7 +99,7 @@ class SpeechOptions:
         """The temperatures to try, at least one; None is greedy like 0."""
         if isinstance(self.temperature, (list, tuple)):
             return tuple(self.temperature)
-        return (self.temperature,)  # type: ignore[return-value]
+        return (self.temperature,)
 
     @property
     def chunked(self) -> bool:
@@ -130,8 +130,9 @@ class SpeechOptions:
         if self.chunk_length_s is not None:
             _number("chunk_length_s", self.chunk_length_s)
         if self.stride_length_s is not None:
-            sides = self.stride_length_s if isinstance(self.stride_length_s, (list, tuple)) else [self.stride_length_s]
-            if not 1 <= len(sides) <= 2 or (len(sides) == 1 and sides is self.stride_length_s):
+            pair = isinstance(self.stride_length_s, (list, tuple))
+            sides: Any = self.stride_length_s if pair else (self.stride_length_s,) * 2
+            if len(sides) != 2:
                 raise OptionError(f"stride_length_s must be seconds or (left, right), not {self.stride_length_s!r:.80}")
             for side in sides:
                 _number("stride_length_s", side)

@@ -171,9 +171,9 @@ class WhisperRecognizer:
                 first = {0: encoded}  # the first windows are the same
         while active := [recording for recording in recordings if not recording.done]:
             encoded = first.pop(0, None) or self._encode(active)
-            groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
+            groups: dict[tuple[int, bool, bool], list[int]] = defaultdict(list)
             for row, recording in enumerate(active):
-                groups[len(recording.begin()), recording.wanted.timestamps].append(row)
+                groups[len(recording.begin()), recording.wanted.timestamps, recording.beams].append(row)
             for rows in groups.values():
                 part = encoded if len(rows) == len(active) else encoded.select(rows)
                 self._advance([active[row] for row in rows], part)
@@ -188,7 +188,7 @@ class WhisperRecognizer:
         first = np.array([recording.begin() for recording in recordings], dtype=np.int64)
         wanted = recordings[0].wanted
         start = first.shape[1] - len(recordings[0].first)
-        attempts = self._decoder.decode(encoded, first, start, wanted)
+        attempts = self._decoder.decode(encoded, first, start, wanted, beams=recordings[0].beams)
         times: list[Any] = [None] * len(attempts)
         if wanted.words:
             frames = [recording.sounding for recording in recordings]

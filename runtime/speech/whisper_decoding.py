@@ -89,7 +89,7 @@ class WindowDecoder:
         chosen: list[int] = known[logits[:, known].argmax(axis=1)].tolist()
         return chosen
 
-    def decode(self, encoded: Encoded, first: Ints, start: int, wanted: Wanted) -> list[Attempt]:
+    def decode(self, encoded: Encoded, first: Ints, start: int, wanted: Wanted, *, beams: bool = True) -> list[Attempt]:
         """The tokens of windows.
 
         Args:
@@ -97,6 +97,7 @@ class WindowDecoder:
             first: (windows, length): the tokens that each text begins with.
             start: how many of them precede <|startoftranscript|>.
             wanted: what is asked.
+            beams: whether there is a beam search where the options ask for one.
         """
         silent = np.zeros(len(first), dtype=np.float32)
         if wanted.silence is not None:
@@ -105,7 +106,7 @@ class WindowDecoder:
         pending = list(range(len(first)))
         for temperature in wanted.options.temperatures:
             part = encoded if len(pending) == len(first) else encoded.select(pending)
-            found = self._attempt(part, first[pending], temperature, wanted)
+            found = self._attempt(part, first[pending], at_temperature(wanted.options, temperature, beams), wanted)
             failed = []
             for row, (tokens, logprob) in zip(pending, found, strict=True):
                 improbable = wanted.logprob is not None and logprob < wanted.logprob
@@ -149,10 +150,10 @@ class WindowDecoder:
         return self._generator.new_cache(len(tokens), tokens.shape[1], encoded).prefill(tokens)
 
     def _attempt(
-        self, encoded: Encoded, first: Ints, temperature: float | None, wanted: Wanted
+        self, encoded: Encoded, first: Ints, config: GenerationConfig, wanted: Wanted
     ) -> list[tuple[list[int], float]]:
         """Per window the new tokens, with the end, and their mean log-probability where it is asked for."""
-        settings, config = self._settings, at_temperature(wanted.options, temperature)
+        settings = self._settings
         rules = []
         if wanted.timestamps and settings.no_timestamps is not None:
             begin = first.shape[1]
@@ -164,7 +165,7 @@ class WindowDecoder:
             encoded=encoded, decoder_input_ids=first, generation_config=config, seed=wanted.options.seed,
             logits_processors=rules,
         )  # fmt: skip
-        output, logprobs = _finish(steps, temperature or 1.0, measure=wanted.logprob is not None and not beams)
+        output, logprobs = _finish(steps, config.temperature, measure=wanted.logprob is not None and not beams)
         found = []
         for row, sequence in enumerate(output.new_tokens):
             tokens = _until_end(sequence, config)
@@ -175,12 +176,14 @@ class WindowDecoder:
         return found
 
 
-def at_temperature(options: SpeechOptions, temperature: float | None) -> GenerationConfig:
+def at_temperature(options: SpeechOptions, temperature: float | None, beams: bool = True) -> GenerationConfig:
     """How to generate at one of the temperatures: drawn above 0, and then without beams."""
     config = options.generation_config or GenerationConfig()
-    if temperature:
+    if temperature or not beams:
         idle = {name: getattr(config, name) for name in BEAMS}
-        return config.suggest(**idle).replace(do_sample=True, temperature=float(temperature), num_beams=1)
+        config = config.suggest(**idle).replace(num_beams=1)
+    if temperature:
+        return config.replace(do_sample=True, temperature=float(temperature))
     if any(options.temperatures):  # what is said of sampling is meant for the other attempts
         config = config.suggest(**{name: getattr(config, name) for name in SAMPLING})
     return config.replace(do_sample=False, temperature=1.0)
@@ -200,7 +203,7 @@ def compression_ratio(tokens: Sequence[int], settings: WhisperSettings) -> float
 
 def _finish(steps: Steps, temperature: float, measure: bool) -> tuple[GenerationOutput, NDArray[np.float32]]:
     """The output, and the log-probability of each token without the temperature's effect, (steps, rows)."""
-    found = []
+    found: list[Floats] = []
     while True:
         try:
             step = next(steps)

@@ -52,6 +52,8 @@ class Recording:
         if prompt is not None and not self._every_window:
             self._before.append(prompt[1:] if prompt[0] == settings.previous else prompt)
         self._continues = bool(wanted.options.condition_on_prev_tokens)
+        # As in transformers, a recording of which a window had to be drawn goes on without a beam search.
+        self.beams = True
 
     @property
     def first(self) -> list[int]:
@@ -66,7 +68,7 @@ class Recording:
     @property
     def done(self) -> bool:
         """Whether all of it was heard."""
-        return self._place >= self._features.shape[1]
+        return self._place >= int(self._features.shape[1])
 
     @property
     def sounding(self) -> int:
@@ -104,6 +106,7 @@ class Recording:
         frames = min(self._features.shape[1] - self._place, self._settings.frames)
         cool = attempt.temperature is None or attempt.temperature < LOW_TEMPERATURE
         self._continues = self.wanted.condition and cool
+        self.beams &= not attempt.temperature
         if attempt.skip:
             self._place += frames
             return

@@ -71,7 +71,7 @@ class WhisperSettings:
             found = {name: config[name] for name in _OWN if name in config}
         found = {name: value for name, value in found.items() if value is not None}
         merged = {**{name: value for name, value in config.items() if value is not None}, **found}
-        suppressed = found.get("suppress_tokens") or ()
+        suppressed: Any = found.get("suppress_tokens") or ()
         previous = found.get("prev_sot_token_id")
         if previous is None and len(suppressed) >= 2:
             previous = suppressed[-2]  # it has always been the last but one of those that no text holds

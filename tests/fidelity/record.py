@@ -13,11 +13,11 @@ from typing import Any
 import torch
 import transformers
 
-from . import cases, record_ctc
+from . import cases, record_ctc, record_whisper
 
 
 def main() -> None:
-    """Write the files of recorded/: question-answering, token-classification, generation, ctc."""
+    """Write the files of recorded/: question-answering, token-classification, generation, ctc, whisper."""
     cases.RECORDED.mkdir(exist_ok=True)
     for task, checkpoint, answers in (
         ("question-answering", "qa", question_answering),
@@ -30,6 +30,7 @@ def main() -> None:
         write(task, recorded, checkpoint=checkpoint)
     write("generation", list(generation()))
     write("ctc", list(record_ctc.rows()))
+    write("whisper", list(record_whisper.recorded()))
 
 
 def write(name: str, recorded: list[dict[str, Any]], **more: Any) -> None:

@@ -1,6 +1,6 @@
 """Record what the speech recognition pipeline of transformers 4.57.6 answers with a seeded Whisper checkpoint.
 
-Run by ``make fixtures`` together with :mod:`tests.fidelity.record`.
+Written by :mod:`tests.fidelity.record`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,3 @@ def recorded() -> Iterator[dict[str, Any]]:
             for name in sounds:
                 answer = pipeline(cases.sound(name), generate_kwargs=dict(wanted), **options)
                 yield {"call": place, "sound": name, "answer": cases.compact(answer)}
-
-
-def main() -> None:
-    """Write recorded/whisper.json."""
-    from .record import write
-
-    write("whisper", list(recorded()))

@@ -73,10 +73,15 @@ def reference(kind: str, folder: Path) -> Any:
     return transformers.AutoTokenizer.from_pretrained(REAL if kind == "real" else folder)
 
 
+def whole(tokenizer: Any, token: int) -> bool:
+    return "\ufffd" not in tokenizer.decode([token])
+
+
 def outputs(tokenizer: Any, first: int, rng: np.random.Generator) -> tuple[list[Heard], list[dict[str, Any]]]:
     """What may be heard in overlapping chunks or alone: texts, timestamps, and whatever else a model may write."""
     text = "Hello, world! I'm here - \"quoted\" (and) don't, well? 東京は日本の首都です。 über schön 🤗 ¿Qué?"
-    words = tokenizer(text, add_special_tokens=False).input_ids
+    # Where a text is cut in a character, versions of transformers differ.
+    words = [token for token in tokenizer(text, add_special_tokens=False).input_ids if whole(tokenizer, token)]
     strided = rng.random() < 0.6
     heard, given, tokens = [], [], []
     count = int(rng.integers(1, 4))
@@ -117,23 +122,16 @@ def test_transcripts_of_anything(kind: str, whisper: Path, tmp_path: Path) -> No
     vocabulary.end = tokenizer.eos_token_id
     vocabulary._clean_up = False  # transformers 5 cleans up no byte-pair encodings any more
     rng = np.random.default_rng(4)
-    compared = 0
     for _ in range(120):
         heard, given = outputs(tokenizer, vocabulary.timestamps_from, rng)
         for timestamps in (None, True, "word"):
-            try:
-                text, more = tokenizer._decode_asr(
-                    [dict(one) for one in given], return_timestamps=timestamps, return_language=False,
-                    time_precision=0.02,
-                )  # fmt: skip
-            except IndexError:  # half a character at the end
-                continue
+            text, more = tokenizer._decode_asr(
+                [dict(one) for one in given], return_timestamps=timestamps, return_language=False, time_precision=0.02
+            )
             transcript = Transcript(vocabulary, timestamps, False, 0.02, 1500)
             for one in heard:
                 transcript.add(one)
             assert transcript.result() == {"text": text, **more}
-            compared += 1
-    assert compared > 250
 
 
 def test_words_of_a_language_without_spaces(whisper: Path) -> None:
