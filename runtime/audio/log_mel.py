@@ -13,7 +13,7 @@ from . import numbers
 from .extractor import Arrays, FeatureExtractor
 from .mel import bands, slaney_filters
 from .samples import Samples
-from .spectrum import PowerSpectrum
+from .spectrum import PowerSpectrum, product
 
 # log10(x) as the model takes it: (log10(x) + 4) / 4, and what is 8 below the loudest is cut.
 _SCALE, _SHIFT, _RANGE = 1 / (4 * np.log(10)), 1.0, 2.0
@@ -101,7 +101,7 @@ class LogMelExtractor(FeatureExtractor):
             samples = _section(clip, total, begin, begin + self._spectrum.samples(frames))
             power = workspace.power(samples, frames)
             for rows, columns, filters in self._bands:
-                np.matmul(filters, power[columns], out=part[rows])
+                product(filters, power[columns], part[rows])
             np.maximum(part, np.float32(_FLOOR), out=part)
             np.log(part, out=part)
             part *= np.float32(_SCALE)
