@@ -208,10 +208,19 @@ def _text(result: Any) -> str:
         with np.printoptions(precision=4, threshold=8, edgeitems=3, suppress=True):
             return f"{result.dtype} {result.shape} {result}".replace("\n", "")
     if isinstance(result, dict):
+        chunks = result.get("chunks")
+        if isinstance(chunks, list):  # what was said, and when
+            return "\n".join([result["text"], *map(_chunk, chunks)])
         return "  ".join(map(_part, result.values()))
     if isinstance(result, list):
         return "\n".join(map(_text, result))
     return str(result)
+
+
+def _chunk(chunk: dict[str, Any]) -> str:
+    """A part of what was said, behind its seconds; those that the model did not say are left open."""
+    start, end = (f"{time:.2f}" if isinstance(time, (int, float)) else "..." for time in chunk["timestamp"])
+    return f"  {start} - {end}  {chunk['text'].strip()}"
 
 
 def _part(found: Any) -> str:
