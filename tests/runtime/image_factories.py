@@ -49,7 +49,7 @@ def make_classifier(
     weights: Sequence[Sequence[float]] | None = None,
     **config: Any,
 ) -> Path:
-    """A bundle whose logits are 4 times the mean of red, green and blue, from 0 to 1, or that mean times ``weights``."""
+    """A bundle whose logits are 4 times the mean of red, green and blue, or that mean times ``weights``."""
     text = _CLASSIFIER.format(batch=batch, height=size[0], width=size[1])
     matrix = np.array(np.eye(3) * SCALE if weights is None else weights, np.float32)
     save_graph(folder / "onnx" / "model.onnx", text, {"weights": matrix})

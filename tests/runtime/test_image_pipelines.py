@@ -125,8 +125,8 @@ def test_many(folder, tmp_path, batch_size):
     assert classify(pictures[:1]) == expected[:1]
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
-def test_a_stream_is_read_no_further_than_a_batch(folder, batch_size):
+@pytest.mark.parametrize(("batch_size", "expected"), [(1, 1), (4, 4), (None, 8)])
+def test_a_stream_is_read_no_further_than_a_batch(folder, batch_size, expected):
     read = []
 
     def pictures():
@@ -136,7 +136,7 @@ def test_a_stream_is_read_no_further_than_a_batch(folder, batch_size):
 
     answers = pipeline(TASK, folder, batch_size=batch_size)(pictures())
     next(answers)
-    assert len(read) == batch_size
+    assert len(read) == expected
 
 
 def test_a_list_is_decoded_batch_by_batch(folder, monkeypatch):
@@ -213,7 +213,9 @@ def test_bad_input_leaves_the_pipeline_unharmed(classify, bad, message):
         list(classify(iter([plain(ORANGE), bad])))
 
 
-def test_answers_come_before_a_bad_picture(classify):
+@pytest.mark.parametrize("batch_size", [None, 1, 2])
+def test_answers_come_before_a_bad_picture(folder, batch_size):
+    classify = pipeline(TASK, folder, batch_size=batch_size)
     answers = classify(iter([plain(ORANGE), b"nothing"]))
     assert best(next(answers)) == "red"
     with pytest.raises(InputError, match="not a picture"):
