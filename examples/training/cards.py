@@ -105,7 +105,8 @@ CARDS = {
         "Words spoken by espeak-ng in six accents and some fifty voices, at many speeds and pitches, with noise, echo "
         "and other microphones.",
         "Voices, speeds, pitches, two accents and unknown words that training never uses, in the same kinds of noise.",
-        "It has never heard a person: on recordings of people it is often wrong. Clips of one second are its measure.",
+        "It has never heard a person: on recordings of people it is often wrong. Clips of one second are its measure. "
+        "Sound of 8 kHz has lost much of an s: a `stop` may become `up`.",
     ),
     "commands": Card(
         "automatic-speech-recognition",
@@ -119,8 +120,8 @@ CARDS = {
         "image-classification",
         "Tells the colour and the shape of the one thing in a drawn picture, such as `red circle`.",
         "Pictures drawn by Pillow: six shapes in eight colours, of any size, place and turn, on plain, graded, "
-        "striped or speckled ground of any other colour, with noise.",
-        "Pictures with pairs of a shape's colour and a ground's colour that training never brings together.",
+        "striped or speckled ground of any other colour, blurred and with noise.",
+        "Pictures with pairs of a shape's colour and a ground's nearest colour that training never brings together.",
         "It knows no photographs, and one thing at a time.",
     ),
 }
