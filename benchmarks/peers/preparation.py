@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import process, worker
-from .process import ROOT, Worker
+from . import process
+from .process import GENERATION, ROOT, Suite, Worker
 
 FOLDER = ROOT / "build/benchmarks"
 
@@ -19,21 +19,21 @@ def converted(model: str, contender: str, *, small: bool) -> tuple[Path, Path]:
     return folder / "checkpoint", folder / contender.replace(" ", "-")
 
 
-def prepare(model: str, contenders: Iterable[str], *, small: bool) -> None:
+def prepare(model: str, contenders: Iterable[str], *, small: bool, suite: Suite = GENERATION) -> None:
     """Make what is missing, or older than its sources."""
     for contender in contenders:
         checkpoint, folder = converted(model, contender, small=small)
-        with _made(checkpoint, [ROOT / "benchmarks/peers/models.py"]) as needed:
+        with _made(checkpoint, [(ROOT / suite.models.replace(".", "/")).with_suffix(".py")]) as needed:
             if needed:
-                process.write_checkpoint(model, checkpoint, small=small)
-        engine = worker.CONTENDERS[contender].engine
-        sources = [ROOT / f"benchmarks/peers/{engine}.py", checkpoint]
+                process.write_checkpoint(model, checkpoint, small=small, suite=suite)
+        engine = suite.contenders[contender].engine
+        sources = [suite.engines / f"{engine}.py", checkpoint]
         if engine == "torchless":
             sources += [ROOT / "export", ROOT / "quantize"]
         with _made(folder, sources) as needed:
             if needed:
                 print(f"{model}: preparing {contender}", flush=True)
-                with Worker(contender, checkpoint, folder) as conversion:
+                with Worker(contender, checkpoint, folder, suite) as conversion:
                     conversion.ask("prepare")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,21 +17,42 @@ ROOT = Path(__file__).parents[2]
 _PEERS = ROOT / ".venv-peers/bin/python"
 
 
+@dataclass(frozen=True)
+class Suite:
+    """The modules of a benchmark's contenders.
+
+    Attributes:
+        contenders: by name.
+        worker: the module that each process runs.
+        models: the module that writes checkpoints.
+        engines: the folder of the contenders' modules.
+    """
+
+    contenders: Mapping[str, worker.Contender]
+    worker: str
+    models: str
+    engines: Path
+
+
+GENERATION = Suite(worker.CONTENDERS, worker.__name__, f"{__package__}.models", Path(__file__).parent)
+
+
 class Worker:
     """A process that answers commands, in the environment of its contender; see :mod:`benchmarks.peers.worker`.
 
     Args:
-        contender: a key of ``worker.CONTENDERS``.
+        contender: its name in the suite.
         checkpoint: the model's checkpoint.
         folder: where its conversion is, or is to be; what the process says goes to ``<folder>.log``.
+        suite: what it belongs to.
     """
 
-    def __init__(self, contender: str, checkpoint: Path, folder: Path) -> None:
+    def __init__(self, contender: str, checkpoint: Path, folder: Path, suite: Suite = GENERATION) -> None:
         self.contender = contender
         self._log = folder.with_name(f"{folder.name}.log")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [python(contender), "-m", worker.__name__, contender, str(checkpoint), str(folder)],
+                [python(contender, suite), "-m", suite.worker, contender, str(checkpoint), str(folder)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -67,20 +90,20 @@ class Worker:
         self._process.communicate()
 
 
-def python(contender: str) -> str:
+def python(contender: str, suite: Suite = GENERATION) -> str:
     """The interpreter of a contender's environment.
 
     Raises:
         SystemExit: the peers' environment is not there.
     """
-    if worker.CONTENDERS[contender].engine == "torchless":
+    if suite.contenders[contender].engine == "torchless":
         return sys.executable
     if not _PEERS.is_file():
         raise SystemExit("the peers need an environment of their own: make .venv-peers/ready")
     return str(_PEERS)
 
 
-def write_checkpoint(model: str, folder: Path, *, small: bool) -> None:
+def write_checkpoint(model: str, folder: Path, *, small: bool, suite: Suite = GENERATION) -> None:
     """Make a model's checkpoint, in the peers' environment: what transformers 4 writes, both read."""
-    command = [python("torch fp32"), "-m", f"{__package__}.models", model, str(folder), *(["--small"] if small else [])]
+    command = [python("torch fp32", suite), "-m", suite.models, model, str(folder), *(["--small"] if small else [])]
     subprocess.run(command, cwd=ROOT, check=True)

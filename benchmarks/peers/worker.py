@@ -64,7 +64,7 @@ class Engine(Protocol):
 def main() -> None:
     """Answer commands until the input ends."""
     contender, checkpoint, folder = CONTENDERS[sys.argv[1]], Path(sys.argv[2]), Path(sys.argv[3])
-    answers = _take_output()
+    answers = take_output()
     module = importlib.import_module(f".{contender.engine}", __package__)
     engine: Engine | None = None
     for line in sys.stdin:
@@ -79,7 +79,7 @@ def main() -> None:
         elif command["do"] == "run" and engine is not None:
             answer = _run(engine, command["tokens"], command["beams"], command["new"])
         elif command["do"] == "memory":
-            answer = {"peak": _peak()}
+            answer = {"peak": peak()}
         print(json.dumps(answer), file=answers, flush=True)
 
 
@@ -91,14 +91,14 @@ def _run(engine: Engine, tokens: list[list[int]], beams: int, new: int) -> dict[
     return {"seconds": seconds, "tokens": engine.tokens(result, new)}
 
 
-def _take_output() -> TextIO:
+def take_output() -> TextIO:
     """Standard output for the answers alone: what libraries print goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
 
 
-def _peak() -> float:
+def peak() -> float:
     """The high water mark of resident memory, MiB."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))

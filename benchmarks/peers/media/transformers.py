@@ -1,0 +1,104 @@
+"""transformers' processors and models on torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from PIL import Image
+
+from ..media_worker import NEW_TOKENS, THREADS, Works, model_type
+
+
+def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
+    """Nothing: it reads the checkpoint."""
+
+
+def load(checkpoint: Path, folder: Path, precision: str) -> Works:
+    """What the checkpoint is for; attention is torch's own fused one."""
+    torch.set_num_threads(THREADS)
+    quiet()
+    kind = model_type(checkpoint)
+    if kind is None:
+        return features(checkpoint)
+    return {"wav2vec2": _ctc, "whisper": _whisper, "vit": _pictures}[kind](checkpoint)
+
+
+def network(checkpoint: Path, attention: str = "sdpa") -> Any:
+    """The model of the class that the checkpoint names."""
+    config = transformers.AutoConfig.from_pretrained(checkpoint)
+    model_class: Any = getattr(transformers, config.architectures[0])
+    return model_class.from_pretrained(checkpoint, attn_implementation=attention).eval()
+
+
+def pictures_processor(checkpoint: Path) -> Any:
+    """The processor on Pillow and NumPy."""
+    kind: Any = transformers.ViTImageProcessor
+    return kind.from_pretrained(checkpoint)
+
+
+def open_picture(path: str) -> Any:
+    """The picture, as the pipelines read it."""
+    return Image.open(path).convert("RGB")
+
+
+def quiet() -> None:
+    """No warnings from transformers."""
+    logging: Any = transformers.logging
+    logging.set_verbosity_error()
+
+
+def features(checkpoint: Path) -> Works:
+    """Extractors alone."""
+    kind: Any = transformers.WhisperFeatureExtractor
+    hear, see = kind.from_pretrained(checkpoint / "whisper"), pictures_processor(checkpoint / "vit")
+    return {
+        "log-mel": lambda clips: hear(list(clips), sampling_rate=16000, return_tensors="np")["input_features"],
+        "pixels": lambda path: see(open_picture(path), return_tensors="np")["pixel_values"],
+    }
+
+
+def _ctc(checkpoint: Path) -> Works:
+    model, kind = network(checkpoint), transformers.Wav2Vec2Processor
+    processor: Any = kind.from_pretrained(checkpoint)
+
+    def speech(clips: Any) -> list[str]:
+        with torch.inference_mode():
+            logits = model(**processor(list(clips), sampling_rate=16000, return_tensors="pt")).logits
+        texts: list[str] = processor.batch_decode(logits.argmax(dim=-1))
+        return texts
+
+    return {"speech": speech}
+
+
+def _whisper(checkpoint: Path) -> Works:
+    model, kind = network(checkpoint), transformers.WhisperProcessor
+    processor: Any = kind.from_pretrained(checkpoint)
+
+    def speech(clips: Any) -> list[str]:
+        inputs = processor(list(clips), sampling_rate=16000, return_tensors="pt").input_features
+        with torch.inference_mode():
+            tokens = model.generate(
+                inputs, language="en", task="transcribe", num_beams=1, do_sample=False,
+                max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS,
+            )  # fmt: skip
+        texts: list[str] = processor.batch_decode(tokens, skip_special_tokens=True)
+        return texts
+
+    return {"speech": speech}
+
+
+def _pictures(checkpoint: Path) -> Works:
+    model, processor = network(checkpoint), pictures_processor(checkpoint)
+
+    def logits(pixels: Any) -> Any:
+        with torch.inference_mode():
+            return model(pixel_values=torch.from_numpy(pixels)).logits.numpy()
+
+    def label(path: str) -> list[str]:
+        found = logits(processor(open_picture(path), return_tensors="np")["pixel_values"])
+        return [model.config.id2label[int(found.argmax())]]
+
+    return {"logits": logits, "label": label}

@@ -1,0 +1,56 @@
+"""How well what a contender answers agrees with torch: below a limit, its time would mean nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import SequenceMatcher
+from typing import Any
+
+import numpy as np
+
+# What fp32 must reach. Letters of a CTC model that are torch's, as a share, and those at the start of a generated text,
+# which goes another way after a near tie; then greatest deviations.
+ALIKE = 0.98
+AT_START = 20
+DEVIATION = {"logits": 2e-3, "log-mel": 1e-3, "pixels": 1e-5}
+# faster-whisper pads the end of a clip otherwise: frames that it touches are left out.
+_FRAMES = 2990
+
+
+def agreement(work: str, generated: bool, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> float:
+    """A share of letters (1 is best), or a greatest deviation (0 is best) where there are numbers."""
+    if "texts" in answer:
+        rows = zip(answer["texts"], reference["texts"], strict=True)
+        return round(min(_common(*map(_letters, row), generated) for row in rows), 4)
+    one, other = np.load(answer["array"]), np.load(reference["array"])
+    if work == "log-mel":
+        one, other = one[..., :_FRAMES], other[..., :_FRAMES]
+    if one.shape != other.shape:
+        raise SystemExit(f"an answer of {one.shape}, and torch's is of {other.shape}")
+    return float(f"{np.abs(one - other).max():.1e}")
+
+
+def agrees(work: str, generated: bool, found: float, reference: Mapping[str, Any]) -> bool:
+    """Whether that is enough for fp32."""
+    if work in DEVIATION:
+        return found <= DEVIATION[work]
+    if not generated:
+        return found >= (ALIKE if work == "speech" else 1)
+    return found >= min(AT_START / max(len(_letters(text)), 1) for text in reference["texts"])
+
+
+def _letters(text: str) -> str:
+    """Libraries differ in spaces around punctuation, which are not what is compared."""
+    return re.sub(r"[\W_]", "", text)
+
+
+def _common(one: str, other: str, generated: bool) -> float:
+    """The share of equal letters; of those at the start alone, where what follows depends on what precedes."""
+    if not other:
+        raise SystemExit("torch's text has no letters: nothing can be compared with it")
+    if not generated:
+        return SequenceMatcher(None, one, other, autojunk=False).ratio()
+    longest = max(len(one), len(other))
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((index for index, (left, right) in pairs if left != right), min(len(one), len(other))) / longest
