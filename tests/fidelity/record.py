@@ -13,11 +13,11 @@ from typing import Any
 import torch
 import transformers
 
-from . import cases, record_ctc, record_whisper
+from . import cases, record_ctc, record_images, record_whisper
 
 
 def main() -> None:
-    """Write the files of recorded/: question-answering, token-classification, generation, ctc, whisper."""
+    """Write the files of recorded/, but that of audio: torchaudio has a recipe of its own."""
     cases.RECORDED.mkdir(exist_ok=True)
     for task, checkpoint, answers in (
         ("question-answering", "qa", question_answering),
@@ -31,6 +31,7 @@ def main() -> None:
     write("generation", list(generation()))
     write("ctc", list(record_ctc.rows()))
     write("whisper", list(record_whisper.recorded()))
+    record_images.main()
 
 
 def write(name: str, recorded: list[dict[str, Any]], **more: Any) -> None:

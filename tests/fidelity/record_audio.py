@@ -1,6 +1,7 @@
 """Record what torchaudio makes of sounds: how the pipelines of transformers 4.57.6 resample, and AST's filter bank.
 
-Run where torchaudio is installed: ``python -m tests.fidelity.record_audio``.
+Run where torchaudio 2.11 and transformers 4.57.6 are installed: ``python -m tests.fidelity.record_audio``. Of the package
+only functions written in Python are used; beside a torch for CPUs its compiled part cannot be loaded and may be left out.
 """
 
 from __future__ import annotations
