@@ -14,7 +14,7 @@ import transformers  # noqa: E402
 
 from tests.export import media, models  # noqa: E402
 from tests.export.conftest import read_manifest  # noqa: E402
-from torchless import Bundle, ExportError, TaskError  # noqa: E402
+from torchless import Bundle, ExportError, OptionError, TaskError, pipeline  # noqa: E402
 from torchless.export import export  # noqa: E402
 
 pytestmark = pytest.mark.export
@@ -120,7 +120,21 @@ def test_whisper(whisper: tuple[Path, Path]) -> None:
 
 def test_moonshine(tmp_path: Path) -> None:
     source = media.moonshine(tmp_path / "source")
-    check_speech_to_text(source, export(source, tmp_path / "bundle"), noise(3, 7001))
+    bundle = export(source, tmp_path / "bundle")
+    check_speech_to_text(source, bundle, noise(3, 7001))
+    model = reload(source, "AutoModelForSpeechSeq2Seq")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    transcribe = pipeline("automatic-speech-recognition", bundle, max_new_tokens=9)
+    sounds = [noise(9001), noise(5003)]
+    for beams in (1, 4):
+        answers = transcribe(sounds, num_beams=beams)
+        for sound, answer in zip(sounds, answers, strict=True):
+            with torch.inference_mode():
+                tokens = model.generate(torch.from_numpy(sound)[None], num_beams=beams, max_new_tokens=9)
+            assert answer == {"text": tokenizer.decode(tokens[0], skip_special_tokens=True)}
+            assert answer["text"]
+    with pytest.raises(OptionError, match="return_timestamps"):
+        transcribe(sounds[0], return_timestamps=True)
 
 
 def check_speech_to_text(source: Path, bundle: Path, sound: np.ndarray) -> None:
