@@ -19,10 +19,10 @@ def write(work: str, batch: int, seconds: int, path: Path) -> None:
     elif work == "logits":
         np.save(path, rng.standard_normal((batch, 3, 224, 224), dtype=np.float32))
     else:
-        np.save(path, np.stack([_clip(rng, seconds) for _ in range(batch)]))
+        np.save(path, np.stack([clip(rng, seconds) for _ in range(batch)]))
 
 
-def _clip(rng: np.random.Generator, seconds: int) -> NDArray[np.float32]:
+def clip(rng: np.random.Generator, seconds: int) -> NDArray[np.float32]:
     """Noise of changing colour and strength, a few times in a second, (samples,)."""
     count = seconds * RATE
     time = np.arange(count) / RATE

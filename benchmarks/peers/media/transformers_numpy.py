@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-
-from transformers.models.whisper import feature_extraction_whisper as whisper
+from typing import Any
 
 from ..media_worker import Works
 from .transformers import features
@@ -16,5 +16,6 @@ def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
 
 def load(checkpoint: Path, folder: Path, precision: str) -> Works:
     """The extractor of speech; it has another way for pictures only with torchvision."""
+    whisper: Any = import_module("transformers.models.whisper.feature_extraction_whisper")
     whisper.is_torch_available = lambda: False
     return {"log-mel": features(checkpoint)["log-mel"]}
