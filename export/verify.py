@@ -121,8 +121,12 @@ def _compare(
     inputs: Inputs,
     expected: Outputs,
 ) -> float:
-    reader, results = reader_for(checkpoint), session.run(inputs)
-    where = f"at {', '.join(f'{input_name} {array.shape}' for input_name, array in inputs.items())}"
+    reader, shape = reader_for(checkpoint), next(iter(inputs.values())).shape
+    where = f"at batch {shape[0]}, length {shape[1]}" if len(shape) == 2 else f"at shape {shape}"
+    try:
+        results = session.run(inputs)
+    except SessionError as error:
+        raise VerificationError(f"the graph does not run {where}: {error}") from error
     worst = 0.0
     for output in checkpoint.recipe.outputs:
         actual, wanted = results[output.name], expected[output.name]
