@@ -17,7 +17,7 @@ from .data import commands, keywords, pictures, voices
 from .data.voices import RATE, Clip
 
 INPUTS = Path(__file__).parent.parent / "inputs"
-WORDS = ("yes", "left", "stop", "banana")
+WORDS = ("yes", "left", "no", "banana")
 SENTENCES = 3
 # Size, mode, and the colour, shape and ground of each picture.
 PICTURES = (
@@ -66,7 +66,7 @@ def write_pictures(folder: Path) -> dict[str, str]:
     rng = Random(4)
     expected: dict[str, str] = {}
     for width, height, mode, colour, shape, ground in PICTURES:
-        image = pictures.draw(rng, colour, shape, ground, width, height)
+        image = pictures.draw(rng, colour, shape, pictures.COLOURS[ground], width, height)
         if mode == "RGBA":
             image.putalpha(Image.linear_gradient("L").resize((width, height)))
         elif mode == "P":

@@ -56,9 +56,14 @@ def held_out(colour: str, ground: str) -> bool:
     return (names.index(ground) - names.index(colour)) % len(names) in (3, 4)
 
 
-def draw(rng: Random, colour: str, shape: str, ground: str, width: int, height: int) -> Image.Image:
-    """A picture of one thing; nothing but its colour and shape is given."""
-    image = _ground(rng, COLOURS[ground], width, height)
+def nearest(paint: Colour) -> str:
+    """The name of the colour that a paint is most like."""
+    return min(COLOURS, key=lambda name: math.dist(paint, COLOURS[name]))
+
+
+def draw(rng: Random, colour: str, shape: str, ground: Colour, width: int, height: int) -> Image.Image:
+    """A picture of one thing, whose size, place and turn are left to chance."""
+    image = _ground(rng, ground, width, height)
     radius = rng.uniform(0.2, 0.45) * min(width, height)
     centre = (rng.uniform(radius, width - radius), rng.uniform(radius, height - radius))
     points = [(centre[0] + radius * x, centre[1] + radius * y)
@@ -79,8 +84,11 @@ def make(rng: Random, count: int, split: Split = "train") -> list[Example]:
     """Examples of a split: other pairs of colours of thing and ground in each."""
     made: list[Example] = []
     while len(made) < count:
-        colour, shape, ground = rng.choice(list(COLOURS)), rng.choice(list(SHAPES)), rng.choice(list(COLOURS))
-        if ground == colour or held_out(colour, ground) != (split == "test"):
+        colour, shape = rng.choice(list(COLOURS)), rng.choice(list(SHAPES))
+        red, green, blue = rng.choices(range(256), k=3)
+        ground = (red, green, blue) if rng.random() < 0.5 else _near(rng, rng.choice(list(COLOURS.values())))
+        seen = math.dist(ground, COLOURS[colour]) > 80 and nearest(ground) != colour
+        if not seen or held_out(colour, nearest(ground)) != (split == "test"):
             continue
         width, height = rng.choice([(64, 64), (96, 96), (96, 72), (72, 96), (128, 128), (128, 96)])
         image = draw(rng, colour, shape, ground, width, height)
@@ -108,7 +116,7 @@ def _near(rng: Random, colour: Colour, spread: int = 18) -> Colour:
 
 def _ground(rng: Random, colour: Colour, width: int, height: int) -> Image.Image:
     """Plain, shaded from one side, striped, or speckled."""
-    image = Image.new("RGB", (width, height), _near(rng, colour))
+    image = Image.new("RGB", (width, height), colour)
     other = _near(rng, colour, 45)
     kind = rng.random()
     if kind < 0.3:
