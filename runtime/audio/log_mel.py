@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..environment import cpu_count
 from ..errors import BundleError, InputError
-from . import numbers
+from . import numbers, spectrum
 from .extractor import Arrays, FeatureExtractor
 from .mel import bands, slaney_filters
 from .samples import Samples
@@ -18,7 +20,9 @@ from .spectrum import PowerSpectrum, product
 # log10(x) as the model takes it: (log10(x) + 4) / 4, and what is 8 below the loudest is cut.
 _SCALE, _SHIFT, _RANGE = 1 / (4 * np.log(10)), 1.0, 2.0
 _FLOOR = 1e-10
-_SILENCE = (np.log10(_FLOOR) + 4) / 4
+_SILENCE = float((np.log10(_FLOOR) + 4) / 4)
+# Blocks of frames that a further thread is worth.
+_BLOCKS_PER_THREAD = 4
 
 
 class LogMelExtractor(FeatureExtractor):
@@ -92,12 +96,27 @@ class LogMelExtractor(FeatureExtractor):
         half = self._spectrum.size // 2
         sounding = min(features.shape[1], -(-(len(clip) + half) // self.hop_length))
         features[:, sounding:] = _SILENCE  # frames of nothing but zeros
+        starts = range(0, sounding, spectrum.BLOCK)
+        threads = max(1, min(cpu_count(), len(starts) // _BLOCKS_PER_THREAD))
+
+        def work(thread: int) -> float:
+            return self._blocks(clip, total, starts[thread::threads], features[:, :sounding])
+
+        if threads == 1:
+            loudest = work(0)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                loudest = max(pool.map(work, range(threads)))
+        np.maximum(features, np.float32(loudest - _RANGE), out=features)
+
+    def _blocks(self, clip: Samples, total: int, starts: range, features: Samples) -> float:
+        """Write the blocks that begin at some frames; returns the largest number, or what silence is."""
         loudest = _SILENCE
-        workspace = self._spectrum.workspace(sounding)
-        for start in range(0, sounding, workspace.frames):
-            part = features[:, start : min(start + workspace.frames, sounding)]
+        workspace = self._spectrum.workspace(features.shape[1])
+        for start in starts:
+            part = features[:, start : start + workspace.frames]
             frames = part.shape[1]
-            begin = start * self.hop_length - half
+            begin = start * self.hop_length - self._spectrum.size // 2
             samples = _section(clip, total, begin, begin + self._spectrum.samples(frames))
             power = workspace.power(samples, frames)
             for rows, columns, filters in self._bands:
@@ -107,7 +126,7 @@ class LogMelExtractor(FeatureExtractor):
             part *= np.float32(_SCALE)
             part += np.float32(_SHIFT)
             loudest = max(loudest, float(part.max()))
-        np.maximum(features, np.float32(loudest - _RANGE), out=features)
+        return loudest
 
 
 def _section(clip: Samples, total: int, begin: int, end: int) -> Samples:
