@@ -1,7 +1,7 @@
 """Record what torchaudio makes of sounds: how the pipelines of transformers 4.57.6 resample, and AST's filter bank.
 
-Run where torchaudio 2.11 and transformers 4.57.6 are installed: ``python -m tests.fidelity.record_audio``. Of the package
-only functions written in Python are used; beside a torch for CPUs its compiled part cannot be loaded and may be left out.
+Run where torchaudio 2.11 and transformers 4.57.6 are installed: ``python -m tests.fidelity.record_audio``. Only
+functions written in Python are used: where torch is a build for CPUs, torchaudio's compiled part may be left out.
 """
 
 from __future__ import annotations
