@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .samples import SAMPLES, Sample, metrics
+from .samples import SAMPLES, Sample, expected, metrics
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def _stream(sample: Sample, answer: Any) -> None:
     """Write the texts as they are made."""
     print(f"{_title(sample)}; as it is made")
     for item in sample.inputs:
-        print(f"  {item}\n   ", end="", flush=True)
+        print(f"  {_line(item)}\n   ", end="", flush=True)
         for piece in answer.stream(item):
             print(piece, end="", flush=True)
         print()
@@ -73,6 +73,9 @@ def _line(value: Any) -> str:
         return "  ".join(f"{key}={_line(part)}" for key, part in value.items())
     if isinstance(value, list):
         return " ".join(map(_line, value))
+    if isinstance(value, Path):
+        said = expected().get(value.name)
+        return value.name + (f" ({said})" if said else "")
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

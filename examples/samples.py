@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+INPUTS = Path(__file__).parent / "inputs"
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Sample:
     Attributes:
         task: the pipeline's task.
         checkpoint: folder name under ``examples/checkpoints``.
-        inputs: what the pipeline is called with, one by one.
+        inputs: what the pipeline is called with, one by one; paths are of ``examples/inputs``.
         options: options of the pipeline.
     """
 
@@ -116,7 +117,31 @@ SAMPLES = (
             "Warum weint das Mädchen vor der Schule?",
         ),
     ),
+    Sample(
+        "audio-classification",
+        "keywords",
+        tuple(INPUTS / f"word-{word}.wav" for word in ("yes", "left", "no", "banana")),
+        {"top_k": 2},
+    ),
+    Sample(
+        "automatic-speech-recognition",
+        "commands",
+        tuple(INPUTS / f"sentence-{number}.wav" for number in (1, 2, 3)),
+    ),
+    Sample("automatic-speech-recognition", "commands", (INPUTS / "sentence-3.wav",), {"return_timestamps": "word"}),
+    Sample(
+        "image-classification",
+        "shapes",
+        tuple(INPUTS / f"{thing}.png" for thing in ("red-circle", "yellow-star", "blue-cross", "orange-ring")),
+        {"top_k": 2},
+    ),
 )
+
+
+def expected() -> dict[str, str]:
+    """What is said or seen in each file of ``examples/inputs``."""
+    content: dict[str, str] = json.loads((INPUTS / "expected.json").read_text(encoding="utf-8"))
+    return content
 
 
 def metrics(checkpoint: str) -> dict[str, Any]:

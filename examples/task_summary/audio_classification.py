@@ -8,7 +8,7 @@ from torchless.audio import load_audio
 
 from .models import open_bundle
 
-FILES = [INPUTS / "word-yes.wav", INPUTS / "word-stop.wav"]  # the second one's rate is 8 kHz
+FILES = [INPUTS / "word-yes.wav", INPUTS / "word-no.wav"]  # the second one's rate is 8 kHz
 
 
 def with_pipeline(bundle: Bundle) -> None:

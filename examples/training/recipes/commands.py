@@ -27,7 +27,6 @@ from ..stock import Stock
 
 STEPS = 3200
 WORDS = 800  # the first steps have a few words instead of sentences, which are aligned sooner
-MORE = 3000  # steps of a second round, which warms up and cools down again
 BATCH = 16
 POOL = 16  # batches whose clips are sorted by length together
 HELD_OUT = 500
@@ -89,7 +88,6 @@ def build() -> tuple[PreTrainedModel, Wav2Vec2Processor]:
     layers: Any = model.wav2vec2.feature_extractor.conv_layers
     filter_bank(layers[0].conv.weight)
     fit(model, feed(Random(0), made, STEPS, WORDS), steps=STEPS, learning_rate=1.5e-3)
-    fit(model, feed(Random(2), made, MORE), steps=MORE, learning_rate=1e-3, half=True)
     return model, made
 
 
