@@ -114,7 +114,8 @@ CARDS = {
         "Sentences of a hand-written grammar of some 150 words, spoken by espeak-ng in six accents and some fifty "
         "voices, at many speeds and pitches, with noise, echo and other microphones.",
         "Sentences, voices, speeds, pitches and two accents that training never uses. Greedy decoding.",
-        "It has never heard a person, and knows no other words: what it writes of others is spelt after their sound.",
+        "A third of the words is misspelt, most often by one letter; more training would help. It has never heard a "
+        "person, and knows no other words: what it writes of others is spelt after their sound.",
     ),
     "shapes": Card(
         "image-classification",

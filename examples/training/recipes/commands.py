@@ -87,21 +87,21 @@ def build() -> tuple[PreTrainedModel, Wav2Vec2Processor]:
     model = Wav2Vec2ForCTC(config)
     layers: Any = model.wav2vec2.feature_extractor.conv_layers
     filter_bank(layers[0].conv.weight)
-    fit(model, feed(Random(0), made, STEPS, WORDS), steps=STEPS, learning_rate=1.5e-3)
+    fit(model, feed(Random(0), made), steps=STEPS, learning_rate=1.5e-3)
     return model, made
 
 
-def feed(rng: Random, made: Wav2Vec2Processor, steps: int, begin: int = 0) -> Iterator[dict[str, Tensor]]:
-    """The batches of training: to begin with of few words, then of sentences."""
+def feed(rng: Random, made: Wav2Vec2Processor) -> Iterator[dict[str, Tensor]]:
+    """The batches of training: first of a few words, then of sentences."""
     few = Stock(lambda r: commands.speak(r, commands.words(r, 3), "train"), size=6_000, fresh=0.1)
     whole = Stock(lambda r: commands.speak(r, commands.sentence(r, "train"), "train"), size=8_000, fresh=0.1)
-    for done in range(0, steps, POOL):
-        share = 1.0 if done < begin else 0.15
+    for done in range(0, STEPS, POOL):
+        share = 1.0 if done < WORDS else 0.15
         pool = [commands.record(rng, (few if rng.random() < share else whole)(rng)) for _ in range(POOL * BATCH)]
         pool.sort(key=lambda example: len(example.clip))
         starts = list(range(0, len(pool), BATCH))
         rng.shuffle(starts)
-        for start in starts[: steps - done]:
+        for start in starts[: STEPS - done]:
             yield inputs(made, pool[start : start + BATCH])
 
 
