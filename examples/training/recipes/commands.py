@@ -111,10 +111,13 @@ def evaluate(model: PreTrainedModel, made: Wav2Vec2Processor) -> Metrics:
     examples = commands.make(Random(1), HELD_OUT, "test")
     examples.sort(key=lambda example: len(example.clip))
     texts: list[str] = []
+    lengths: Any = model._get_feat_extract_output_lengths
     for start in range(0, HELD_OUT, BATCH):
         batch = inputs(made, examples[start : start + BATCH])
         del batch["labels"]
-        texts += made.tokenizer.batch_decode(model(**batch).logits.argmax(-1))
+        best = model(**batch).logits.argmax(-1)
+        frames = lengths(batch["attention_mask"].sum(-1)).tolist()  # what follows was heard in the padding
+        texts += [made.tokenizer.decode(row[:count]) for row, count in zip(best, frames, strict=True)]
     expected = [example.text for example in examples]
     words = error_rate([text.split() for text in texts], [text.split() for text in expected])
     return {
