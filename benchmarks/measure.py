@@ -8,7 +8,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def write(name: str, rows: list[dict[str, Any]], **notes: Any) -> Path:
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
         "hardware": hardware(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **versions()},
         **notes,
         "rows": rows,
     }
@@ -78,9 +78,10 @@ def hardware() -> dict[str, Any]:
     return {"processor": found.get("model name", platform.processor()), "flags": wanted, "cpus": os.cpu_count()}
 
 
-def _versions() -> dict[str, str]:
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """The versions of those packages that are installed."""
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
 
 from .media_models import MODELS
 from .media_worker import MEDIA
+from .table import Row, replace
 
-README = Path(__file__).parents[1] / "README.md"
-_START, _END = "<!-- media -->\n", "<!-- /media -->\n"
 _OURS = "torchless"
 _ANSWERS = {"speech": "text", "logits": "logits", "label": "label", "log-mel": "log-mel", "pixels": "pixels"}
 
-Row = Mapping[str, Any]
 Shape = tuple[str, str, int]
 
 
 def insert(rows: Iterable[Row]) -> str:
     """Put the tables into the README, in the place of the last ones; returns them."""
-    text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_START)
-    _, _, after = rest.partition(_END)
-    content = tables(rows)
-    README.write_text(f"{before}{_START}\n{content}\n{_END}{after}", encoding="utf-8")
-    return content
+    return replace("media", tables(rows))
 
 
 def tables(rows: Iterable[Row]) -> str:

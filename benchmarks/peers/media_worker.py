@@ -21,12 +21,12 @@ import sys
 import time
 from collections.abc import Callable
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..measure import versions
 from .process import Suite
 from .worker import THREADS, Contender, peak, take_output
 
@@ -67,7 +67,7 @@ def main() -> None:
         elif command["do"] == "load":
             start = time.perf_counter()
             works = module.load(checkpoint, folder, contender.precision)
-            answer = {"works": list(works), "seconds": time.perf_counter() - start, "versions": _versions()}
+            answer = {"works": list(works), "seconds": time.perf_counter() - start, "versions": versions(_PACKAGES)}
         elif command["do"] == "run":
             place = folder.with_name(f"{folder.name}.answer.npy")
             answer = _run(works[command["work"]], _inputs(command["inputs"]), command["least"], place)
@@ -104,16 +104,6 @@ def _run(work: Callable[[Any], Any], inputs: Any, least: float, place: Path) -> 
         return {**answer, "texts": result}
     np.save(place, np.asarray(result))
     return {**answer, "array": str(place)}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 if __name__ == "__main__":

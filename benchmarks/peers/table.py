@@ -10,7 +10,6 @@ from .models import MODELS
 from .worker import CONTENDERS
 
 README = Path(__file__).parents[1] / "README.md"
-_START, _END = "<!-- generation -->\n", "<!-- /generation -->\n"
 
 Row = Mapping[str, Any]
 Shape = tuple[int, int, int]
@@ -18,11 +17,16 @@ Shape = tuple[int, int, int]
 
 def insert(rows: Iterable[Row]) -> str:
     """Put the tables into the README, in the place of the last ones; returns them."""
+    return replace("generation", tables(rows))
+
+
+def replace(name: str, content: str) -> str:
+    """Put a text between the marks ``<!-- name -->`` and ``<!-- /name -->`` of the README; returns it."""
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
     text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_START)
-    _, _, after = rest.partition(_END)
-    content = tables(rows)
-    README.write_text(f"{before}{_START}\n{content}\n{_END}{after}", encoding="utf-8")
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    README.write_text(f"{before}{start}\n{content}\n{end}{after}", encoding="utf-8")
     return content
 
 

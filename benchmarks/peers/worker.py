@@ -18,9 +18,10 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, TextIO
+
+from ..measure import versions
 
 THREADS = 2
 
@@ -75,7 +76,7 @@ def main() -> None:
         elif command["do"] == "load":
             start = time.perf_counter()
             engine = module.Engine(checkpoint, folder, contender.precision)
-            answer = {"seconds": time.perf_counter() - start, "versions": _versions()}
+            answer = {"seconds": time.perf_counter() - start, "versions": versions(_PACKAGES)}
         elif command["do"] == "run" and engine is not None:
             answer = _run(engine, command["tokens"], command["beams"], command["new"])
         elif command["do"] == "memory":
@@ -103,16 +104,6 @@ def peak() -> float:
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) / 1024
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 if __name__ == "__main__":
