@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,6 +12,17 @@ from torchless.errors import OptionError
 SCHEMES = ("int8", "int8-static", "q8", "q4", "fp16")
 METHODS = ("minmax", "entropy", "percentile")
 BLOCK_SIZES = (16, 32, 64, 128, 256)
+ACCURACY_LEVELS = (0, 1, 2, 3, 4)
+
+_BLOCKWISE = ("block_size", "symmetric", "accuracy_level", "exclude")
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "int8": ("reduce_range", "exclude"),
+    "int8-static": ("reduce_range", "method", "percentile", "exclude"),
+    "q8": _BLOCKWISE,
+    "q4": _BLOCKWISE,
+    "fp16": ("exclude",),
+}
+"""The options that each scheme has."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,10 @@ class Scheme:
         method: int8-static: how the range of an activation follows from what was seen.
         percentile: int8-static: share of the values, in percent, that the range of ``method="percentile"`` holds.
         exclude: names of weights or nodes that stay as they are, with ``*`` and ``?``.
+
+    Example:
+        >>> Scheme.checked("q4", block_size=64).options
+        {'block_size': 64, 'symmetric': True, 'accuracy_level': None, 'exclude': ()}
     """
 
     name: str
@@ -45,10 +61,61 @@ class Scheme:
         Raises:
             OptionError: an unknown scheme, or an option that it does not have, or a wrong value.
         """
-        if name not in SCHEMES:
+        if not isinstance(name, str) or name not in SCHEMES:
             raise OptionError(f"scheme {name!r}: expected one of {', '.join(SCHEMES)}")
-        return cls(name, **options)
+        for option, value in options.items():
+            if option not in OPTIONS[name]:
+                raise OptionError(_foreign(name, option))
+            fits, expected = _VALUES[option]
+            if not fits(value):
+                raise OptionError(f"{option}={value!r} of {name}: expected {expected}")
+        if "percentile" in options and options.get("method") != "percentile":
+            raise OptionError("percentile is read by method='percentile' only")
+        if isinstance(options.get("exclude"), str):
+            options["exclude"] = (options["exclude"],)
+        return cls(name, **options | {"exclude": tuple(options.get("exclude", ()))})
 
-    def excludes(self, *names: str) -> bool:
+    @property
+    def options(self) -> dict[str, Any]:
+        """The values of the options that the scheme has."""
+        values = asdict(self)
+        kept = [name for name in OPTIONS[self.name] if name != "percentile" or self.method == "percentile"]
+        return {name: values[name] for name in kept}
+
+    def excludes(self, *names: str | None) -> bool:
         """Whether one of a node's names is to be left alone."""
-        return any(fnmatchcase(name, pattern) for pattern in self.exclude for name in names)
+        return any(fnmatchcase(name, pattern) for pattern in self.exclude for name in names if name)
+
+
+def _foreign(name: str, option: str) -> str:
+    """Why a scheme does not take an option."""
+    owners = [scheme for scheme, options in OPTIONS.items() if option in options]
+    known = f"it belongs to {', '.join(owners)}" if owners else "no scheme has it"
+    return f"{name} has no option {option!r} ({known}); it has {', '.join(OPTIONS[name])}"
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value))
+
+
+# Per option: whether a value fits, and what would.
+_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "reduce_range": (lambda value: value is None or isinstance(value, bool), "True, False or None"),
+    "block_size": (lambda value: _whole(value) and value in BLOCK_SIZES, f"one of {BLOCK_SIZES}"),
+    "symmetric": (lambda value: isinstance(value, bool), "True or False"),
+    "accuracy_level": (
+        lambda value: value is None or (_whole(value) and value in ACCURACY_LEVELS),
+        f"one of {ACCURACY_LEVELS} or None",
+    ),
+    "method": (lambda value: value in METHODS, f"one of {', '.join(METHODS)}"),
+    "percentile": (lambda value: _number(value) and 50 < value <= 100, "a number above 50 and up to 100"),
+    "exclude": (_names, "a name, or a list of names"),
+}

@@ -1,0 +1,72 @@
+"""One graph by one scheme: the converters, chosen by the scheme's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from torchless.errors import OptionError
+
+from .converted import Converted
+from .schemes import Scheme
+
+Feed = Mapping[str, NDArray[Any]]
+"""What a session is given: arrays by input name."""
+
+
+def convert_role(model: ir.Model, scheme: Scheme, feeds: Sequence[Feed] | None = None) -> Converted:
+    """A quantized copy of a float32 graph.
+
+    Args:
+        model: the graph, as a bundle holds it; it is not changed.
+        scheme: how to quantize it.
+        feeds: int8-static: inputs of the graph that show the ranges of its activations; the other schemes need none.
+
+    Returns:
+        The copy, and which weights were quantized and which were not, with the reason.
+
+    Raises:
+        OptionError: int8-static without feeds.
+    """
+    if scheme.name == "int8-static":
+        return _static(model, scheme, feeds)
+    return _CONVERTERS[scheme.name](model, scheme)
+
+
+def _static(model: ir.Model, scheme: Scheme, feeds: Sequence[Feed] | None) -> Converted:
+    from . import calibration, static  # only where something is calibrated
+
+    if not feeds:
+        raise OptionError("int8-static needs inputs to calibrate with: give calibrate=a file or folder of them")
+    names = static.wanted(model, scheme)
+    ranges = calibration.calibrate(model, names, list(map(dict, feeds)), scheme.method, scheme.percentile)
+    return static.convert(model, scheme, ranges)
+
+
+def _dynamic(model: ir.Model, scheme: Scheme) -> Converted:
+    from . import dynamic
+
+    return dynamic.convert(model, scheme)
+
+
+def _blockwise(model: ir.Model, scheme: Scheme) -> Converted:
+    from . import blockwise
+
+    return blockwise.convert(model, scheme)
+
+
+def _half(model: ir.Model, scheme: Scheme) -> Converted:
+    from . import half
+
+    return half.convert(model, scheme)
+
+
+_CONVERTERS: dict[str, Callable[[ir.Model, Scheme], Converted]] = {
+    "int8": _dynamic,
+    "q8": _blockwise,
+    "q4": _blockwise,
+    "fp16": _half,
+}
