@@ -36,7 +36,8 @@ class Rewriter:
         passes.LiftSubgraphInitializersToMainGraphPass()(self.model)
         self.graph = self.model.graph
         self._made: dict[str, ir.Value] = {}
-        self._names = {value.name for node in self.graph.all_nodes() for value in (*node.inputs, *node.outputs) if value}
+        values = [value for node in self.nodes() for value in (*node.inputs, *node.outputs) if value is not None]
+        self._names = {value.name for value in values}
         self._names |= {*self.graph.initializers, *(value.name for value in self.graph.inputs)}
 
     def nodes(self) -> list[ir.Node]:
@@ -48,9 +49,7 @@ class Rewriter:
         if name not in self._made:
             content = np.ascontiguousarray(array() if callable(array) else array)
             tensor = ir.Tensor(content, name=self._free(name))
-            value = ir.Value(
-                name=tensor.name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor
-            )
+            value = ir.Value(name=tensor.name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
             self.graph.register_initializer(value)
             self._made[name] = value
         return self._made[name]
