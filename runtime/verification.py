@@ -59,14 +59,18 @@ def _replay(bundle: Bundle, reference: Reference, dtype: str) -> tuple[str, floa
     return f"{reference.role} {dtype}", worst, tolerance
 
 
+def replay(bundle: Bundle, reference: Reference) -> dict[str, Array]:
+    """What a bundle's graphs give for recorded inputs, by output name."""
+    feeds = {name: _array(content) for name, content in reference.inputs.items()}
+    if "forced" in feeds:
+        return {"logits": _forced_logits(bundle, feeds)}
+    return bundle.session(reference.role).run(feeds, list(reference.outputs))
+
+
 def _difference(bundle: Bundle, reference: Reference, dtype: str) -> float:
     """The largest difference between a graph's outputs and those recorded; NaN where an output is."""
     variant = Bundle(bundle.folder, bundle.settings, dict.fromkeys(_graphs(bundle, reference), dtype))
-    feeds = {name: _array(content) for name, content in reference.inputs.items()}
-    if "forced" in feeds:
-        outputs = {"logits": _forced_logits(variant, feeds)}
-    else:
-        outputs = variant.session(reference.role).run(feeds, list(reference.outputs))
+    outputs = replay(variant, reference)
     worst = 0.0
     for name, content in reference.outputs.items():
         found = outputs[name]
