@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 from numpy.typing import NDArray
 
-from .products import MICROSOFT, is_constant, name_of, shape_of, size_of
+from .products import MICROSOFT, Product, find_product, is_constant, is_table, name_of, shape_of, size_of
+from .schemes import Scheme
 
 # Fewer weights than this gain nothing from fewer bits, and a classifier's few columns are better left exact.
 SMALL = 1 << 14
@@ -28,6 +30,7 @@ class Rewriter:
 
     Attributes:
         model: the copy; large constants of nodes and of subgraphs are initializers of its main graph.
+        quantized: the operator that a weight, by its name, now goes through; several are joined by "+".
     """
 
     def __init__(self, model: ir.Model) -> None:
@@ -35,28 +38,30 @@ class Rewriter:
         passes.LiftConstantsToInitializersPass()(self.model)
         passes.LiftSubgraphInitializersToMainGraphPass()(self.model)
         self.graph = self.model.graph
+        self.quantized: dict[str, str] = {}
         self._made: dict[str, ir.Value] = {}
         values = [value for node in self.nodes() for value in (*node.inputs, *node.outputs) if value is not None]
-        self._names = {value.name for value in values}
-        self._names |= {*self.graph.initializers, *(value.name for value in self.graph.inputs)}
+        self._names = {value.name for value in (*values, *self.graph.inputs, *self.graph.initializers.values())}
 
     def nodes(self) -> list[ir.Node]:
         """The nodes of the graph and its subgraphs."""
         return list(self.graph.all_nodes())
 
-    def initializer(self, name: str, array: NDArray[Any] | Callable[[], NDArray[Any]]) -> ir.Value:
-        """The constant that was made under this name, or one made of the array, which may be a function's result."""
-        if name not in self._made:
-            content = np.ascontiguousarray(array() if callable(array) else array)
-            tensor = ir.Tensor(content, name=self._free(name))
-            value = ir.Value(name=tensor.name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
-            self.graph.register_initializer(value)
-            self._made[name] = value
-        return self._made[name]
+    def initializer(self, name: str, array: NDArray[Any]) -> ir.Value:
+        """The constant that was made under this name, or one made of the array."""
+        (value,) = self.initializers([name], lambda: [array])
+        return value
 
-    def made(self, name: str) -> ir.Value | None:
-        """The constant that was made under this name."""
-        return self._made.get(name)
+    def initializers(self, names: Sequence[str], make: Callable[[], Iterable[NDArray[Any]]]) -> list[ir.Value]:
+        """The constants that were made under these names, or those that a function makes."""
+        if names[0] not in self._made:
+            for name, array in zip(names, make(), strict=True):
+                tensor = ir.Tensor(np.ascontiguousarray(array), name=self._free(name))
+                kind = ir.TensorType(tensor.dtype)
+                value = ir.Value(name=tensor.name, type=kind, shape=tensor.shape, const_value=tensor)
+                self.graph.register_initializer(value)
+                self._made[name] = value
+        return [self._made[name] for name in names]
 
     def insert(self, before: ir.Node, nodes: Sequence[ir.Node]) -> None:
         """Put nodes before another, in whichever graph it is; their results get names that no graph has."""
@@ -74,6 +79,11 @@ class Rewriter:
         old.name = None
         old.replace_all_uses_with(value, replace_graph_outputs=True)
         graph.remove(nodes, safe=True)
+
+    def record(self, weight: ir.Value | None, operator: str) -> None:
+        """Account for a weight that goes through an operator from now on."""
+        before = self.quantized.get(name_of(weight), "").split("+")
+        self.quantized[name_of(weight)] = "+".join(sorted({operator, *before} - {""}))
 
     def finish(self, reasons: Mapping[str, str], convolutions: str) -> dict[str, str]:
         """Remove what is no longer used, and tell why the weights that are still there were left.
@@ -102,6 +112,42 @@ class Rewriter:
         return free
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """The products and embeddings of a graph that a scheme is to quantize.
+
+    Attributes:
+        products: of weights that are not small.
+        tables: nodes that look up rows.
+        tied: weights of products that are tables too, whose rows belong to one output.
+        reasons: why other weights of products and tables are left, by name.
+    """
+
+    products: list[Product]
+    tables: list[ir.Node]
+    tied: set[ir.Value]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def find(cls, rewriter: Rewriter, scheme: Scheme) -> Candidates:
+        """Look through the graph and its subgraphs; a weight of which one use is excluded is left altogether."""
+        nodes = rewriter.nodes()
+        found = [product for node in nodes if (product := find_product(node)) is not None]
+        uses = [(product.weight, product.nodes) for product in found]
+        uses += [(node.inputs[0], (node,)) for node in nodes if is_table(node) and node.inputs[0] is not None]
+        reasons = {}
+        for weight, users in uses:
+            if scheme.excludes(name_of(weight), *(str(node.name) for node in users)):
+                reasons[name_of(weight)] = "excluded"
+        for product in found:
+            if size_of(product.weight) < SMALL:
+                reasons.setdefault(name_of(product.weight), f"a product of fewer than {SMALL} weights")
+        products = [product for product in found if name_of(product.weight) not in reasons]
+        tables = [node for node in nodes if is_table(node) and reasons.get(name_of(node.inputs[0])) != "excluded"]
+        tied = {product.weight for product in products if product.rows} & {node.inputs[0] for node in tables}
+        return cls(products, tables, tied, reasons)
+
+
 def _reason(value: ir.Value, convolutions: str) -> str:
     """Why a constant stays in float: what it is used for. Empty where it is no weight, or a small one."""
     if value.const_value is None or value.const_value.dtype not in _FLOATS or len(shape_of(value)) < 2:
@@ -118,4 +164,6 @@ def _reason(value: ir.Value, convolutions: str) -> str:
         return f"used by {operators}"
     if len(shape_of(value)) > 2:
         return f"a batch of matrices ({operators})"
-    return f"the left factor of {operators}" if uses[0][1] == 0 else f"a scaled or transposed product ({operators})"
+    if uses[0][1] == 0:
+        return f"the left factor of {operators}"
+    return f"{operators} that scales, transposes its input, or adds what is no constant vector"
