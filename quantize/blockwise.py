@@ -1,0 +1,206 @@
+"""Weights of 8 or 4 bits, each block of a row with a scale of its own; activations stay in float32.
+
+Products with constant weights become ``com.microsoft::MatMulNBits``, a bias included, and embeddings
+``com.microsoft::GatherBlockQuantized``. A weight that is both is stored once: the embedding reads the product's
+array, which a ``Reshape`` of constants lays out row by row when ONNX Runtime loads the graph. Unlike ``Gather``,
+``GatherBlockQuantized`` gives zeros for an index that the table does not have. A row that is no multiple of the block
+is padded with zeros.
+
+Reference: ONNX Runtime's contrib operators MatMulNBits and GatherBlockQuantized, version 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from .converted import Converted
+from .products import MICROSOFT, Product, array_of, name_of, shape_of, size_of
+from .rewriting import SMALL, Candidates, Rewriter
+from .schemes import Scheme
+
+# Products in int8, with activations rounded block by block.
+LEVEL = 4
+
+_BITS = {"q8": 8, "q4": 4}
+# What a block's largest weight is divided by, tried in turn: the scale with the smallest squared error is taken.
+_STEPS = {4: (-8.0, -7.5, -7.0, -6.5, 6.5, 7.0, 7.5, 8.0), 8: (127.0, -128.0)}
+# Rows that are rounded at a time, so that what is tried stays in the processor's cache.
+_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A matrix in blocks: ``(numbers - zero points) * scales``.
+
+    Attributes:
+        numbers: uint8 ``(rows, blocks, block size)``, below ``2 ** bits``.
+        scales: float32 ``(rows, blocks)``.
+        zeros: uint8 ``(rows, blocks)``; None where it is ``2 ** (bits - 1)`` everywhere.
+        bits: 8 or 4.
+    """
+
+    numbers: NDArray[np.uint8]
+    scales: NDArray[np.float32]
+    zeros: NDArray[np.uint8] | None
+    bits: int
+
+    def weights(self) -> NDArray[np.float32]:
+        """What the blocks stand for, padding included: ``(rows, blocks * block size)``."""
+        zeros = np.float32(1 << (self.bits - 1)) if self.zeros is None else self.zeros[..., None].astype(np.float32)
+        found = (self.numbers - zeros) * self.scales[..., None]
+        return found.reshape(len(found), -1)
+
+    def packed(self) -> list[NDArray[np.uint8] | NDArray[np.float32]]:
+        """Numbers, scales and zero points as the operators read them: two numbers of 4 bits in a byte, low bits first."""
+        arrays: list[NDArray[np.uint8] | NDArray[np.float32]] = [_pack(self.numbers, self.bits), self.scales]
+        return arrays if self.zeros is None else [*arrays, _pack(self.zeros, self.bits)]
+
+
+def convert(model: ir.Model, scheme: Scheme) -> Converted:
+    """A copy of a float32 model whose large products and embeddings have weights of 8 or 4 bits.
+
+    Args:
+        model: a graph whose weights are initializers.
+        scheme: q8 or q4, with its ``block_size``, ``symmetric``, ``accuracy_level`` and ``exclude``.
+    """
+    rewriter = Rewriter(model)
+    found = Candidates.find(rewriter, scheme)
+    rewrite = _Rewrite(rewriter, scheme)
+    for product in found.products:
+        rewrite.product(product)
+    for node in found.tables:
+        if node.inputs[0] in found.tied or size_of(node.inputs[0]) >= SMALL:
+            rewrite.table(node)
+        else:
+            found.reasons[name_of(node.inputs[0])] = f"an embedding of fewer than {SMALL} numbers"
+    left = rewriter.finish(found.reasons, "convolutions have no operator with weights in blocks")
+    return Converted(rewriter.model, rewriter.quantized, left)
+
+
+def quantize(weight: NDArray[np.float32], bits: int, block_size: int, *, symmetric: bool = True) -> Blocks:
+    """Round the rows of a matrix in blocks, to the scale among a few with which a block loses least.
+
+    Args:
+        weight: ``(rows, columns)``.
+        bits: 8 or 4.
+        block_size: columns that share a scale; the last block of a row is filled up with zeros.
+        symmetric: the zero point is the middle; otherwise each block has its own, and uses all numbers.
+    """
+    rows, columns = weight.shape
+    blocks = -(-columns // block_size)
+    padded = np.zeros((rows, blocks * block_size), np.float32)
+    padded[:, :columns] = weight
+    padded = padded.reshape(rows, blocks, block_size)
+    round_rows = _symmetric if symmetric else _asymmetric
+    parts = [round_rows(padded[start : start + _ROWS], bits) for start in range(0, rows, _ROWS)]
+    numbers, scales, zeros = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Blocks(numbers, scales, None if symmetric else zeros, bits)
+
+
+_Rounded = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]
+
+
+def _symmetric(blocks: NDArray[np.float32], bits: int) -> _Rounded:
+    """Numbers, scales and zero points of ``(rows, blocks, block size)`` weights, zero in the middle."""
+    half = 1 << (bits - 1)
+    at = np.abs(blocks).argmax(axis=2)[..., None]
+    largest = np.take_along_axis(blocks, at, axis=2)
+    best: tuple[NDArray[np.float32], ...] = ()
+    for steps in _STEPS[bits]:
+        scales = largest / np.float32(steps)
+        numbers = np.clip(np.rint(_divided(blocks, scales)), -half, half - 1)
+        errors = np.square(numbers * scales - blocks).sum(axis=2, keepdims=True)
+        if not best:
+            best = numbers, scales, errors
+            continue
+        better = errors < best[2]
+        tried = zip((numbers, scales, errors), best, strict=True)
+        best = tuple(np.where(better, new, old) for new, old in tried)
+    numbers, scales = best[:2]
+    zeros = np.full(scales.shape[:2], half, np.uint8)
+    return (numbers + half).astype(np.uint8), scales[..., 0], zeros
+
+
+def _asymmetric(blocks: NDArray[np.float32], bits: int) -> _Rounded:
+    """The same with a zero point for each block, of a range that includes zero."""
+    top = np.float32((1 << bits) - 1)
+    low, high = (np.minimum(blocks.min(axis=2), 0), np.maximum(blocks.max(axis=2), 0))
+    scales = (high - low) / top
+    zeros = np.rint(_divided(-low, scales))
+    numbers = np.clip(np.rint(_divided(blocks, scales[..., None])) + zeros[..., None], 0, top)
+    return numbers.astype(np.uint8), scales, zeros.astype(np.uint8)
+
+
+def _divided(array: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Division by scales, of which those of empty blocks are zero."""
+    return array / np.where(scales == 0, np.float32(1), scales)
+
+
+def _pack(numbers: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """The last axis in bytes."""
+    if bits == 8:
+        return numbers
+    if numbers.shape[-1] % 2:
+        numbers = np.concatenate([numbers, np.zeros_like(numbers[..., :1])], axis=-1)
+    packed: NDArray[np.uint8] = numbers[..., ::2] | numbers[..., 1::2] << 4
+    return packed
+
+
+class _Rewrite:
+    """Puts operators on blocks, and their weights, into a graph."""
+
+    def __init__(self, rewriter: Rewriter, scheme: Scheme) -> None:
+        self._rewriter = rewriter
+        self._scheme = scheme
+        self._bits = _BITS[scheme.name]
+
+    def product(self, product: Product) -> None:
+        """Let a product on blocks give what the product, and the addition of its bias, gave."""
+        rows, columns = shape_of(product.weight)[:: 1 if product.rows else -1]
+        attributes = {
+            "K": columns, "N": rows, "bits": self._bits, "block_size": self._scheme.block_size,
+            "accuracy_level": LEVEL if self._scheme.accuracy_level is None else self._scheme.accuracy_level,
+        }  # fmt: skip
+        numbers, scales, *zeros = self._blocks(product.weight, product.rows)
+        inputs = [product.input, numbers, scales, *(zeros or [None]), None, self._bias(product)]
+        node = ir.node("MatMulNBits", inputs, attributes, domain=MICROSOFT)
+        self._rewriter.insert(product.nodes[0], [node])
+        self._rewriter.record(product.weight, "MatMulNBits")
+        self._rewriter.replace(product.nodes, node.outputs[0])
+
+    def table(self, node: ir.Node) -> None:
+        """Look up rows of blocks."""
+        weight, indices = node.inputs
+        rows, columns = shape_of(weight)
+        numbers, scales, *zeros = self._blocks(weight, rows=True)
+        flat = self._rewriter.initializer(f"rows_{rows}", np.array([rows, -1]))
+        lines = ir.node("Reshape", [numbers, flat])
+        attributes = {"bits": self._bits, "block_size": self._scheme.block_size, "gather_axis": 0, "quantize_axis": 1}
+        inputs = [lines.outputs[0], indices, scales, *zeros]
+        nodes = [lines, ir.node("GatherBlockQuantized", inputs, attributes, domain=MICROSOFT)]
+        if columns % self._scheme.block_size:
+            ends = [self._rewriter.initializer(f"number_{end}", np.array([end])) for end in (0, columns, -1)]
+            nodes.append(ir.node("Slice", [nodes[-1].outputs[0], *ends]))
+        self._rewriter.insert(node, nodes)
+        self._rewriter.record(weight, "GatherBlockQuantized")
+        self._rewriter.replace([node], nodes[-1].outputs[0])
+
+    def _blocks(self, weight: ir.Value | None, rows: bool) -> list[ir.Value]:
+        """Numbers, scales and, where not symmetric, zero points of a weight, or of its transpose."""
+        stem = f"{name_of(weight)}{'' if rows else '.T'}_{self._scheme.name}"
+        names = [f"{stem}_{part}" for part in ("numbers", "scales", "zeros")[: 2 if self._scheme.symmetric else 3]]
+
+        def make() -> list[NDArray[np.uint8] | NDArray[np.float32]]:
+            array = array_of(weight) if rows else array_of(weight).T
+            return quantize(array, self._bits, self._scheme.block_size, symmetric=self._scheme.symmetric).packed()
+
+        return self._rewriter.initializers(names, make)
+
+    def _bias(self, product: Product) -> ir.Value | None:
+        if product.bias is None:
+            return None
+        return self._rewriter.initializer(f"{name_of(product.bias)}_bias", array_of(product.bias).ravel())
