@@ -13,6 +13,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from .converted import Converted
+from .schemes import Scheme
+from .types import add_types
+
 _LARGEST = float(np.finfo(np.float16).max)
 _SMALLEST = float(np.finfo(np.float16).smallest_subnormal)
 _FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
@@ -24,6 +28,37 @@ _HALF_TENSOR = ir.TensorType(_HALF)
 _TYPE_ATTRIBUTES = ("to", "dtype")
 # Operators whose specification has no float16.
 _FLOAT_ONLY = ("Range",)
+
+
+def convert(model: ir.Model, scheme: Scheme) -> Converted:
+    """A float16 copy of a graph as a bundle holds it: without types inside, caches becoming float16 themselves.
+
+    Args:
+        model: a float32 graph.
+        scheme: "fp16"; nodes that it excludes, by their own name or that of a weight, stay in float32.
+    """
+    typed = model.clone()
+    add_types(typed)
+    result = to_half(typed, is_cache, lambda node: scheme.excludes(node.name, *_weights(node)))
+    quantized: dict[str, str] = {}
+    left: dict[str, str] = {}
+    for graph in (result.graph, *result.graph.subgraphs()):
+        for name, value in graph.initializers.items():
+            if value.dtype == _HALF:
+                users = dict.fromkeys(node.op_type for node, _ in value.uses())
+                quantized[name.removesuffix("_half")] = "+".join(users)
+            elif value.dtype == _FLOAT:
+                left[name] = "serves a node that stays in float32"
+    return Converted(result, quantized, left)
+
+
+def is_cache(name: str) -> bool:
+    """Whether a graph's input or output of that name holds keys or values."""
+    return name.startswith(("past_key_values.", "present."))
+
+
+def _weights(node: ir.Node) -> list[str]:
+    return [str(value.name) for value in node.inputs if value is not None and value.is_initializer()]
 
 
 def to_half(
