@@ -10,8 +10,6 @@ from pathlib import Path
 
 from torchless import manifest
 from torchless.errors import ExportError, TorchlessError
-from torchless.files import sha256
-from torchless.manifest import FileSpec
 
 
 def check_output(output: Path, overwrite: bool) -> None:
@@ -54,11 +52,6 @@ def atomic_folder(output: Path) -> Iterator[Path]:
         if isinstance(failure, OSError) and not isinstance(failure, TorchlessError):
             raise ExportError(f"cannot write {output}: {failure}") from failure
         raise
-
-
-def file_spec(path: Path, folder: Path) -> FileSpec:
-    """Size and SHA-256 of a file of the bundle."""
-    return FileSpec(file=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=sha256(path))
 
 
 def _replace(output: Path, temporary: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,14 @@ from transformers import PreTrainedModel
 
 from torchless.errors import OptionError
 from torchless.manifest import GraphSpec
-from torchless.quantize import to_half, to_int8
+from torchless.quantize import saving, to_half, to_int8
+from torchless.quantize.half import is_cache
 
-from . import capture, graph
+from . import capture
 from .checkpoint import Checkpoint
 from .limits import declared_positions
 from .options import Options
-from .plans import is_cache, plans
+from .plans import plans
 from .progress import Report, timed
 from .steps import Checker, open_sessions
 from .written import Written
@@ -55,11 +56,17 @@ def write_graphs(
         declared_positions(checkpoint.model) if encodes else longest,
         longest if encodes else None,
     )
-    written = {dtype: _write(folder, models, dtype, checker, options.device, report) for dtype in options.dtypes}
+    keep = _wide(checkpoint.model)
+    kept = {role: tuple(str(node.name) for node in model.graph if keep(node)) for role, model in models.items()}
+    float32 = {role: names for role, names in kept.items() if names}
+    written = {
+        dtype: _write(folder, models, float32, dtype, checker, options.device, report) for dtype in options.dtypes
+    }
     return Written(
         graphs={role: {dtype: written[dtype][role] for dtype in options.dtypes} for role in models},
         references=(checker.reference(next(reversed(models))),),
         attention=next(map(capture.attention_of, reversed(models.values()))),
+        float32=float32,
     )
 
 
@@ -92,22 +99,28 @@ def _holds(value: ir.Value | None, weight: NDArray[np.float32]) -> bool:
     return same and np.array_equal(held, weight.T)
 
 
-def _variant(graph: ir.Model, dtype: str, model: PreTrainedModel) -> ir.Model:
+def _variant(graph: ir.Model, dtype: str, float32: Collection[str]) -> ir.Model:
     if dtype == "fp16":
-        return to_half(graph, is_cache, _wide(model))
+        return to_half(graph, is_cache, lambda node: node.name in float32)
     return to_int8(graph) if dtype == "int8" else graph
 
 
 def _write(
-    folder: Path, models: dict[str, ir.Model], dtype: str, checker: Checker, device: str, report: Report
+    folder: Path,
+    models: dict[str, ir.Model],
+    float32: Mapping[str, Collection[str]],
+    dtype: str,
+    checker: Checker,
+    device: str,
+    report: Report,
 ) -> dict[str, GraphSpec]:
     """One variant of every graph, by role."""
     specs, paths = {}, {}
     for role, model in models.items():
         with timed(report, f"write {role} in {dtype}"):
-            variant = _variant(model, dtype, checker.model)
-            files = graph.save(variant, folder / "onnx" / graph.file_name(role, dtype))
-            specs[role], paths[role] = graph.spec(folder, variant, files), files[0]
+            variant = _variant(model, dtype, float32.get(role, ()))
+            files = saving.save(variant, folder / "onnx" / saving.file_name(role, dtype))
+            specs[role], paths[role] = saving.spec(folder, variant, files), files[0]
     with timed(report, f"verify {dtype}"):
         checker.check(open_sessions(paths, device), dtype)
     return specs

@@ -1,22 +1,17 @@
-"""Graph cleaning and saving: the file holds the model and nothing of the machine that made it."""
+"""Graph cleaning: the file holds the model and nothing of the machine that made it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
-from torchless.manifest import GraphSpec, TensorSpec
-
-from .bundle import file_spec
 from .fusions import fuse
 
 PRODUCER = "torchless"
 _IR_VERSION = 10
-_EXTERNAL_ABOVE = 1 << 30  # bytes of weights
 
 
 def clean(model: ir.Model) -> ir.Model:
@@ -39,56 +34,8 @@ def clean(model: ir.Model) -> ir.Model:
     return model
 
 
-def save(model: ir.Model, path: Path) -> tuple[Path, ...]:
-    """Write the graph, with its weights beside it in ``<name>.data`` where they are large; returns the files.
-
-    Types and shapes between inputs and outputs are left out: a runtime infers them, and they mislead quantizers.
-    """
-    bare = model.clone()
-    for value in (*bare.graph.initializers.values(), *_results(bare)):
-        if not value.is_graph_output():
-            value.shape = value.type = None
-    weights = sum(value.const_value.nbytes for value in bare.graph.initializers.values() if value.const_value)
-    if weights <= _EXTERNAL_ABOVE:
-        ir.save(bare, path)
-        return (path,)
-    data = path.with_name(f"{path.name}.data")
-    ir.save(bare, path, external_data=data.name)
-    return path, data
-
-
 def _results(model: ir.Model) -> Iterator[ir.Value]:
     return (value for node in model.graph.all_nodes() for value in node.outputs)
-
-
-def signature(values: Iterable[ir.Value]) -> tuple[TensorSpec, ...]:
-    """What a graph's inputs or outputs are called and hold."""
-    return tuple(
-        TensorSpec(
-            name=str(value.name),
-            dtype=value.dtype.numpy().name if value.dtype is not None else "",
-            shape=tuple(dim if isinstance(dim, int) else str(dim.value) for dim in value.shape or ()),
-        )
-        for value in values
-    )
-
-
-def file_name(role: str, dtype: str) -> str:
-    """What a graph's file is called: ``model.onnx``, ``model_fp16.onnx``."""
-    return f"{role}.onnx" if dtype == "fp32" else f"{role}_{dtype}.onnx"
-
-
-def spec(folder: Path, model: ir.Model, files: Sequence[Path]) -> GraphSpec:
-    """What the manifest says of a saved graph: its files, the model first, and its signature."""
-    first, *data = (file_spec(path, folder) for path in files)
-    return GraphSpec(
-        model=first, data=tuple(data), inputs=signature(_required(model)), outputs=signature(model.graph.outputs)
-    )
-
-
-def _required(model: ir.Model) -> list[ir.Value]:
-    """The inputs that have no default."""
-    return [value for value in model.graph.inputs if value.name not in model.graph.initializers]
 
 
 def _skip_reshapes(graph: ir.Graph) -> None:

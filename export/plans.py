@@ -14,6 +14,7 @@ from transformers.cache_utils import EncoderDecoderCache
 
 from torchless.errors import ExportError
 from torchless.generation.decoder import KEPT, QUERIES
+from torchless.quantize.half import is_cache
 
 from .architectures import adapted
 from .attention import UnsupportedAttentionError
@@ -255,11 +256,6 @@ def finish(model: ir.Model, plan: Plan) -> None:
     graph.register_initializer(minus)
     graph.initializers[KEPT] = count
     graph.insert_before(graph[0], [first, descending])
-
-
-def is_cache(name: str) -> bool:
-    """Whether a graph's input or output of that name holds keys or values."""
-    return name.startswith(("past_key_values.", "present."))
 
 
 def _cached(values: Iterable[ir.Value]) -> Sequence[ir.Value]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx_ir as ir
 
 from torchless.errors import ExportError, VerificationError
-from torchless.quantize import to_half, to_int8
+from torchless.quantize import saving, to_half, to_int8
 
-from . import capture, graph, verify
+from . import capture, verify
 from .checkpoint import Checkpoint
 from .options import Options
 from .progress import Report, timed
@@ -33,23 +33,23 @@ def write_graphs(
         ExportError: the model cannot be exported.
         VerificationError: a graph disagrees with the checkpoint.
     """
-    full = folder / "onnx" / graph.file_name(ROLE, "fp32")
+    full = folder / "onnx" / saving.file_name(ROLE, "fp32")
     expected = verify.cases(checkpoint, longest)
     model, files = _capture(full, checkpoint, expected, options, report)
     written = {"fp32": files}
     for dtype, convert in (("fp16", to_half), ("int8", to_int8)):
         if dtype not in options.dtypes:
             continue
-        path = full.with_name(graph.file_name(ROLE, dtype))
+        path = full.with_name(saving.file_name(ROLE, dtype))
         with timed(report, f"convert to {dtype}"):
-            written[dtype] = graph.save(convert(model), path)
+            written[dtype] = saving.save(convert(model), path)
         with timed(report, f"verify {dtype}"):
             verify.verify(path, dtype, checkpoint, expected, options.device)
     if "fp32" not in options.dtypes:
         for path in written.pop("fp32"):
             path.unlink()
     return Written(
-        graphs={ROLE: {dtype: graph.spec(folder, model, written[dtype]) for dtype in options.dtypes}},
+        graphs={ROLE: {dtype: saving.spec(folder, model, written[dtype]) for dtype in options.dtypes}},
         references=(verify.reference(checkpoint, ROLE, longest),),
         attention=capture.attention_of(model),
     )
@@ -68,7 +68,7 @@ def _capture(
         try:
             with timed(report, f"capture ({implementation} attention)"):
                 model = capture.capture(checkpoint, implementation, options.opset)
-                files = graph.save(model, path)
+                files = saving.save(model, path)
             with timed(report, "verify"):
                 verify.verify(path, "fp32", checkpoint, expected, options.device)
         except ExportError as error:

@@ -13,13 +13,14 @@ import torch
 
 from torchless import manifest
 from torchless.errors import DeviceError
+from torchless.files import file_spec
 from torchless.manifest import Manifest
 
 from . import generation, limits, preprocessor, single, tokenizer
-from .bundle import file_spec
 from .checkpoint import Checkpoint
 from .options import Options
 from .progress import Report, timed
+from .written import Written
 
 _PACKAGES = ("torchless", "torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu", "tokenizers")
 
@@ -76,7 +77,7 @@ def write(
             max_length=longest,
             files=tuple(file_spec(path, folder) for path in sorted(folder.iterdir()) if path.is_file()),
             references=written.references,
-            provenance=_provenance(checkpoint, origin, written.attention, options.opset),
+            provenance=_provenance(checkpoint, origin, written, options.opset),
         )
         (folder / manifest.FILE_NAME).write_text(content.to_json(), encoding="utf-8")
 
@@ -102,14 +103,15 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _provenance(checkpoint: Checkpoint, origin: Origin, attention: str, opset: int) -> dict[str, Any]:
+def _provenance(checkpoint: Checkpoint, origin: Origin, written: Written, opset: int) -> dict[str, Any]:
     local = Path(origin.name).is_dir()  # a local path tells about the machine: keep the folder's name
     return {
         "checkpoint": Path(origin.name).resolve().name if local else origin.name,
         "revision": origin.revision if local else origin.folder.name,
         "architecture": type(checkpoint.model).__name__,
-        "attention": attention,
+        "attention": written.attention,
         "opset": opset,
+        **({"float32": written.float32} if written.float32 else {}),
         "versions": _versions(),
     }
 

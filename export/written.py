@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torchless.manifest import GraphSpec, Reference
 
@@ -15,8 +15,10 @@ class Written:
         graphs: by role and dtype.
         references: recorded inputs and outputs.
         attention: the operator that attention was captured as, or "traced".
+        float32: nodes by role that half precision leaves in float32, as their results may leave float16's range.
     """
 
     graphs: dict[str, dict[str, GraphSpec]]
     references: tuple[Reference, ...]
     attention: str
+    float32: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -63,6 +63,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_spec(path: Path, folder: Path) -> FileSpec:
+    """Size and SHA-256 of a file of the bundle."""
+    return FileSpec(file=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=sha256(path))
+
+
 def preprocessor_config(folder: Path, part: str) -> dict[str, Any]:
     """The numbers of a feature extractor or an image processor.
 

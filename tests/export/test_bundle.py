@@ -125,9 +125,9 @@ def test_half_precision_alone(tmp_path: Path, classifier: Path) -> None:
 
 
 def test_large_weights_go_beside_the_graph(tmp_path: Path, classifier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchless.export import graph
+    from torchless.quantize import saving
 
-    monkeypatch.setattr(graph, "_EXTERNAL_ABOVE", 1000)
+    monkeypatch.setattr(saving, "_EXTERNAL_ABOVE", 1000)
     bundle = export(classifier, tmp_path / "bundle")
     spec = read_manifest(bundle)["graphs"]["model"]["fp32"]
     (data,) = spec["data"]
