@@ -38,14 +38,10 @@ def convert(model: ir.Model, scheme: Scheme) -> Converted:
     """
     rewriter = Rewriter(model)
     found = Candidates.find(rewriter, scheme)
-    rewrite = _Rewrite(rewriter, _reduces(scheme))
+    rewrite = Int8(rewriter, reduces(scheme))
     for group in _groups(found.products, found.tied):
         rewrite.products(group, tied=group[0].weight in found.tied)
-    for node in found.tables:
-        if node.inputs[0] in found.tied or size_of(node.inputs[0]) >= _LARGE_TABLE:
-            rewrite.table(node)
-        else:
-            found.reasons[name_of(node.inputs[0])] = f"an embedding of fewer than {_LARGE_TABLE} numbers"
+    rewrite.tables(found)
     left = rewriter.finish(found.reasons, "convolutions need calibrated ranges: int8-static")
     return Converted(rewriter.model, rewriter.quantized, left)
 
@@ -74,7 +70,7 @@ def quantize(
     return np.rint(steps, out=steps).astype(np.int8), scales.reshape(-1)
 
 
-def _reduces(scheme: Scheme) -> bool:
+def reduces(scheme: Scheme) -> bool:
     """Whether weights have 7 bits: as the scheme says, or as this processor needs it."""
     if scheme.reduce_range is not None:
         return scheme.reduce_range
@@ -93,7 +89,7 @@ def _groups(products: Iterable[Product], tied: set[ir.Value]) -> list[list[Produ
     return list(groups.values())
 
 
-class _Rewrite:
+class Int8:
     """Puts int8 operators and weights into a graph."""
 
     def __init__(self, rewriter: Rewriter, reduce_range: bool) -> None:
@@ -105,13 +101,13 @@ class _Rewrite:
         first = group[0]
         nodes = []
         if tied:
-            table, scales = self._quantized([name_of(first.weight)], [array_of(first.weight)], axis=0)
+            table, scales = self.weights([name_of(first.weight)], [array_of(first.weight)], axis=0)
             nodes.append(ir.node("Transpose", [table], {"perm": [1, 0]}))
             matrix = nodes[0].outputs[0]
         else:
             names = [name_of(product.weight) + ".T" * product.rows for product in group]
             arrays = (array_of(part.weight).T if part.rows else array_of(part.weight) for part in group)
-            matrix, scales = self._quantized(names, arrays, axis=1)
+            matrix, scales = self.weights(names, arrays, axis=1)
         inputs = [first.input, matrix, scales, None, self._biases(group)]
         nodes.append(ir.node("DynamicQuantizeMatMul", inputs, domain=MICROSOFT))
         if len(group) > 1:
@@ -123,10 +119,18 @@ class _Rewrite:
             self._rewriter.record(product.weight, "DynamicQuantizeMatMul")
             self._rewriter.replace(product.nodes, value)
 
+    def tables(self, found: Candidates) -> None:
+        """Look up rows of int8 in the embeddings that are large or also products."""
+        for node in found.tables:
+            if node.inputs[0] in found.tied or size_of(node.inputs[0]) >= _LARGE_TABLE:
+                self.table(node)
+            else:
+                found.reasons[name_of(node.inputs[0])] = f"an embedding of fewer than {_LARGE_TABLE} numbers"
+
     def table(self, node: ir.Node) -> None:
         """Look up rows of int8 and their scales, and multiply them."""
         weight, indices = node.inputs
-        table, scales = self._quantized([name_of(weight)], [array_of(weight)], axis=0)
+        table, scales = self.weights([name_of(weight)], [array_of(weight)], axis=0)
         last = self._rewriter.initializer("last_axis", np.array([-1]))
         rows = ir.node("Gather", [table, indices])
         cast = ir.node("Cast", [rows.outputs[0]], {"to": ir.DataType.FLOAT})
@@ -147,7 +151,7 @@ class _Rewrite:
             arrays.append(np.zeros(width, np.float32) if bias is None else array_of(bias).ravel())
         return self._rewriter.initializer("+".join(names) + "_bias", np.concatenate(arrays))
 
-    def _quantized(
+    def weights(
         self, names: Iterable[str], arrays: Iterable[NDArray[np.float32]], axis: int
     ) -> tuple[ir.Value, ir.Value]:
         """The arrays side by side in int8, and their scales."""
