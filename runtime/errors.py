@@ -12,11 +12,13 @@
     ├── DeviceError              (RuntimeError)     the device or execution provider cannot be had
     ├── SessionError             (RuntimeError)     ONNX Runtime refused a graph or failed while running it
     ├── MissingDependencyError   (ImportError)      an optional package is not installed, or installed twice
+    ├── QuantizationError        (RuntimeError)     a graph that cannot be quantized, or not within the bound
     └── ExportError              (RuntimeError)     a checkpoint that could not be exported
         └── VerificationError                        the exported graph does not agree with the checkpoint
 
 Each also inherits the builtin in brackets, so that ``except ValueError`` works where users expect it.
-Cutting a text that is too long is not an error: it warns with :class:`TruncationWarning`.
+Cutting a text that is too long is not an error: it warns with :class:`TruncationWarning`; so does, with
+:class:`QuantizationWarning`, a quantized graph that is slow or inexact on this machine.
 """
 
 import sys
@@ -62,6 +64,10 @@ class MissingDependencyError(TorchlessError, ImportError):
     """An optional package is not installed, or is installed in two conflicting builds."""
 
 
+class QuantizationError(TorchlessError, RuntimeError):
+    """A graph that cannot be quantized, or whose outputs then leave the bound."""
+
+
 class ExportError(TorchlessError, RuntimeError):
     """A checkpoint that could not be exported."""
 
@@ -72,6 +78,10 @@ class VerificationError(ExportError):
 
 class TruncationWarning(UserWarning):
     """A text was cut to the model's limit; the message says how many tokens were lost."""
+
+
+class QuantizationWarning(UserWarning):
+    """A quantized graph is slower than its original on this machine, or may be inexact, or was not checked."""
 
 
 def user_stacklevel() -> int:
