@@ -26,10 +26,9 @@ from .schemes import Scheme
 LEVEL = 4
 
 _BITS = {"q8": 8, "q4": 4}
-# What a block's largest weight is divided by, tried in turn: the scale with the smallest squared error is taken.
-_STEPS = {4: (-8.0, -7.5, -7.0, -6.5, 6.5, 7.0, 7.5, 8.0), 8: (127.0, -128.0)}
-# Rows that are rounded at a time, so that what is tried stays in the processor's cache.
-_ROWS = 256
+# Weights that are rounded at a time, so that what is tried stays in the processor's cache.
+_CHUNK = 1 << 15
+_TINY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Blocks:
         return found.reshape(len(found), -1)
 
     def packed(self) -> list[NDArray[np.uint8] | NDArray[np.float32]]:
-        """Numbers, scales and zero points as the operators read them: two numbers of 4 bits in a byte, low bits first."""
+        """Numbers, scales and zero points as the operators read them: of 4 bits, two in a byte, low bits first."""
         arrays: list[NDArray[np.uint8] | NDArray[np.float32]] = [_pack(self.numbers, self.bits), self.scales]
         return arrays if self.zeros is None else [*arrays, _pack(self.zeros, self.bits)]
 
@@ -82,62 +81,71 @@ def convert(model: ir.Model, scheme: Scheme) -> Converted:
 
 
 def quantize(weight: NDArray[np.float32], bits: int, block_size: int, *, symmetric: bool = True) -> Blocks:
-    """Round the rows of a matrix in blocks, to the scale among a few with which a block loses least.
+    """Round the rows of a matrix in blocks, each by the scale among a few with which it loses least.
 
     Args:
         weight: ``(rows, columns)``.
         bits: 8 or 4.
         block_size: columns that share a scale; the last block of a row is filled up with zeros.
-        symmetric: the zero point is the middle; otherwise each block has its own, and uses all numbers.
+        symmetric: the zero point is the middle; otherwise each block has its own.
     """
     rows, columns = weight.shape
     blocks = -(-columns // block_size)
     padded = np.zeros((rows, blocks * block_size), np.float32)
     padded[:, :columns] = weight
-    padded = padded.reshape(rows, blocks, block_size)
-    round_rows = _symmetric if symmetric else _asymmetric
-    parts = [round_rows(padded[start : start + _ROWS], bits) for start in range(0, rows, _ROWS)]
+    padded = padded.reshape(-1, block_size)
+    count = max(1, _CHUNK // block_size)
+    parts = [_rounded(padded[at : at + count].T, bits, symmetric) for at in range(0, len(padded), count)]
     numbers, scales, zeros = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Blocks(numbers, scales, None if symmetric else zeros, bits)
+    shape = rows, blocks
+    numbers = numbers.reshape(*shape, block_size)
+    return Blocks(numbers, scales.reshape(shape), None if symmetric else zeros.reshape(shape), bits)
 
 
 _Rounded = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]
 
 
-def _symmetric(blocks: NDArray[np.float32], bits: int) -> _Rounded:
-    """Numbers, scales and zero points of ``(rows, blocks, block size)`` weights, zero in the middle."""
-    half = 1 << (bits - 1)
-    at = np.abs(blocks).argmax(axis=2)[..., None]
-    largest = np.take_along_axis(blocks, at, axis=2)
-    best: tuple[NDArray[np.float32], ...] = ()
-    for steps in _STEPS[bits]:
-        scales = largest / np.float32(steps)
-        numbers = np.clip(np.rint(_divided(blocks, scales)), -half, half - 1)
-        errors = np.square(numbers * scales - blocks).sum(axis=2, keepdims=True)
-        if not best:
-            best = numbers, scales, errors
-            continue
-        better = errors < best[2]
-        tried = zip((numbers, scales, errors), best, strict=True)
-        best = tuple(np.where(better, new, old) for new, old in tried)
-    numbers, scales = best[:2]
-    zeros = np.full(scales.shape[:2], half, np.uint8)
-    return (numbers + half).astype(np.uint8), scales[..., 0], zeros
-
-
-def _asymmetric(blocks: NDArray[np.float32], bits: int) -> _Rounded:
-    """The same with a zero point for each block, of a range that includes zero."""
+def _rounded(columns: NDArray[np.float32], bits: int, symmetric: bool) -> _Rounded:
+    """Numbers ``(blocks, block size)``, and scales and zero points ``(blocks,)``, of blocks that are columns."""
+    columns = np.ascontiguousarray(columns)
     top = np.float32((1 << bits) - 1)
-    low, high = (np.minimum(blocks.min(axis=2), 0), np.maximum(blocks.max(axis=2), 0))
-    scales = (high - low) / top
-    zeros = np.rint(_divided(-low, scales))
-    numbers = np.clip(np.rint(_divided(blocks, scales[..., None])) + zeros[..., None], 0, top)
-    return numbers.astype(np.uint8), scales, zeros.astype(np.uint8)
+    scales, zeros, factors = _symmetric(columns, bits) if symmetric else _asymmetric(columns, bits)
+    best, least = np.zeros_like(columns), np.full_like(scales, np.inf)
+    for factor in factors:
+        tried = scales * np.float32(factor)
+        numbers = np.rint(columns * _inverse(tried))
+        np.clip(numbers, -zeros, top - zeros, out=numbers)
+        lost = np.square(numbers * tried - columns).sum(axis=0)
+        np.copyto(best, numbers, where=lost < least)
+        np.minimum(lost, least, out=least)
+    # Least squares: the scale that fits these numbers best.
+    fitted = (columns * best).sum(axis=0) * _inverse(np.square(best).sum(axis=0))
+    return (best + zeros).T.astype(np.uint8), fitted, zeros.astype(np.uint8)
 
 
-def _divided(array: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Division by scales, of which those of empty blocks are zero."""
-    return array / np.where(scales == 0, np.float32(1), scales)
+_Tries = tuple[NDArray[np.float32], NDArray[np.float32], tuple[float, ...]]
+
+
+def _symmetric(columns: NDArray[np.float32], bits: int) -> _Tries:
+    """Scales that make the largest weight the lowest number, the middle as zero points, and factors to try."""
+    half = np.float32(1 << (bits - 1))
+    low, high = columns.min(axis=0), columns.max(axis=0)
+    scales = np.where(high > -low, high, low) / -half
+    return scales, np.full_like(scales, half), (8 / 9, 8 / 8.5, 1.0, 8 / 7.5, 8 / 7) if bits == 4 else (1.0, 128 / 127)
+
+
+def _asymmetric(columns: NDArray[np.float32], bits: int) -> _Tries:
+    """Scales that make all numbers span a range that includes zero, their zero points, and factors to try."""
+    zero = np.float32(0)
+    low, high = np.minimum(columns.min(axis=0), zero), np.maximum(columns.max(axis=0), zero)
+    scales = (high - low) / np.float32((1 << bits) - 1)
+    return scales, np.rint(-low * _inverse(scales)), (0.85, 0.9, 0.95, 1.0) if bits == 4 else (1.0,)
+
+
+def _inverse(scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One by scales, and zero by those of empty blocks."""
+    found: NDArray[np.float32] = np.divide(1, scales, out=np.zeros_like(scales), where=np.abs(scales) > _TINY)
+    return found
 
 
 def _pack(numbers: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
