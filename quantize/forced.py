@@ -84,7 +84,7 @@ def continues(bundle: Bundle) -> bool:
 
 def _is_first(feed: Mapping[str, Array]) -> bool:
     """Whether a decoder's call is the first one: it reads all tokens that it is to attend to."""
-    return feed["input_ids"].shape[1] == feed.get("attention_mask", feed["input_ids"]).shape[1]
+    return bool(feed["input_ids"].shape[1] == feed.get("attention_mask", feed["input_ids"]).shape[1])
 
 
 def _written(generator: Generator, feed: Mapping[str, Array]) -> _Text:
