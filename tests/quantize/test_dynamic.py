@@ -8,11 +8,13 @@ import onnxruntime as ort
 import pytest
 
 from torchless.quantize import dynamic
-from torchless.quantize.dynamic import quantize, to_int8
+from torchless.quantize.dynamic import convert, quantize, to_int8
+from torchless.quantize.schemes import Scheme
 
 HEADER = '<ir_version: 10, opset_import: ["": 20, "com.microsoft": 1]>\nmain '
 K, N = 192, 160
 RNG = np.random.default_rng(0)
+INT8 = Scheme("int8", reduce_range=False)
 X = RNG.standard_normal((2, 3, K)).astype(np.float32)
 
 
@@ -208,9 +210,12 @@ def _lookup(table: np.ndarray) -> ir.Model:
 def test_large_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """An embedding without a product is rounded where it is large: the encoder's share of a tied weight."""
     table = random(400, K)
+    monkeypatch.setattr(dynamic, "_LARGE_TABLE", 400 * K + 1)
     assert operators(to_int8(_lookup(table))) == ["Gather"]
+    assert convert(_lookup(table), INT8).left == {"w": f"an embedding of fewer than {400 * K + 1} numbers"}
     monkeypatch.setattr(dynamic, "_LARGE_TABLE", 400 * K)
     result = to_int8(_lookup(table))
+    assert convert(_lookup(table), INT8).quantized == {"w": "Gather"}
     assert bytes_of(result) == {"INT8": 400 * K, "FLOAT": 4 * 400, "INT64": 8}
     (x,) = run(result, i=np.array([5, 7]))
     numbers, scales = quantize(table, axis=0)
@@ -276,17 +281,19 @@ LEFT_ALONE = {
         }}""",
         {},
     ),
-    "subgraph": (
-        f"""(bool c, float[n, {K}] x, float[{K}, {N}] w) => (float[n, {N}] y) {{
-            y = If (c) <
-                then_branch = yes () => (float[n, {N}] a) {{ a = MatMul (x, w) }},
-                else_branch = no () => (float[n, {N}] b) {{ p = MatMul (x, w)
-                    b = Neg (p) }}
-            >
-        }}""",
-        {"w": random(K, N)},
-    ),
 }  # fmt: skip
+
+
+_ODD = "that scales, transposes its input, or adds what is no constant vector"
+REASONS = {
+    "small": "a product of fewer than 16384 weights",
+    "batched": "a batch of matrices (MatMul)",
+    "scaled": f"Gemm {_ODD}",
+    "one number as bias": f"Gemm {_ODD}",
+    "bias of the caller": f"Gemm {_ODD}",
+    "from the left": "the left factor of MatMul",
+    "half precision": "not float32",
+}
 
 
 @pytest.mark.parametrize("case", LEFT_ALONE)
@@ -296,6 +303,9 @@ def test_left_alone(case: str) -> None:
     result = to_int8(model)
     assert [node.op_type for node in result.graph.all_nodes()] == [node.op_type for node in model.graph.all_nodes()]
     assert bytes_of(result) == bytes_of(model)
+    account = convert(model, INT8)
+    assert account.quantized == {}
+    assert account.left == ({"w": REASONS[case]} if case in REASONS else {})
 
 
 def test_weight_that_a_caller_may_replace() -> None:
@@ -303,6 +313,129 @@ def test_weight_that_a_caller_may_replace() -> None:
     model = build(f"(float[n, {K}] x, float[{K}, {N}] w) => (float[n, {N}] y) {{ y = MatMul (x, w) }}", w=random(K, N))
     model.graph.inputs.append(model.graph.initializers["w"])
     assert operators(to_int8(model)) == ["MatMul"]
+    assert convert(model, INT8).left == {"w": "a caller may replace it"}
+
+
+BRANCHES = f"""(bool c, float[n, {K}] x, float[{K}, {N}] w, float[{N}] a, int64[m] i, float[400, {K}] t)
+    => (float[n, {N}] y, float[m, {K}] e) {{
+    first = MatMul (x, w)
+    y = If (c) <
+        then_branch = yes () => (float[n, {N}] p) {{
+            q = MatMul (x, w)
+            p = Add (q, a)
+        }},
+        else_branch = no () => (float[n, {N}] r) {{
+            s = MatMul (x, w)
+            r = Sub (first, s)
+        }}
+    >
+    e = If (c) <
+        then_branch = look () => (float[m, {K}] g) {{ g = Gather (t, i) }},
+        else_branch = other () => (float[m, {K}] h) {{
+            j = Neg (i)
+            h = Gather (t, j)
+        }}
+    >
+}}"""
+
+
+def test_branches() -> None:
+    """Products and embeddings of subgraphs are quantized too, each branch for itself, over shared weights."""
+    weight, bias, table = random(K, N), random(N), random(400, K)
+    model = build(BRANCHES, w=weight, a=bias, t=table)
+    found = convert(model, INT8)
+    assert found.quantized == {"w": "DynamicQuantizeMatMul", "t": "Gather"}
+    assert found.left == {}
+    counts = Counter(node.op_type for node in found.model.graph.all_nodes())
+    assert counts["DynamicQuantizeMatMul"] == 3
+    assert counts["MatMul"] == counts["Add"] == 0
+    assert bytes_of(found.model) == {"INT8": K * N + 400 * K, "FLOAT": 4 * (N + N + 400), "INT64": 8}
+    numbers, scales = quantize(table, axis=0)
+    rows, i = numbers * scales[:, None], np.array([7, 3])
+    y, e = run(found.model, c=np.array(True), x=X[0], i=i)
+    np.testing.assert_allclose(y, product(X[0], weight) + bias, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(e, rows[i])
+    y, e = run(found.model, c=np.array(False), x=X[0], i=i)
+    np.testing.assert_array_equal(y, np.zeros_like(y))
+    np.testing.assert_array_equal(e, rows[-i])
+
+
+@pytest.mark.parametrize("pattern", ["w", "w*", "second_node"])
+def test_excluded(pattern: str) -> None:
+    """By the weight's name, a pattern, or the name of one of the nodes that use it: then all of its uses stay."""
+    model = build(
+        f"""(float[n, {K}] x, float[{K}, {N}] w, float[{K}, {N}] v) => (float[n, {N}] y) {{
+            a = MatMul (x, w)
+            b = MatMul (x, w)
+            c = MatMul (x, v)
+            y = Sum (a, b, c)
+        }}""",
+        w=random(K, N), v=random(K, N),
+    )  # fmt: skip
+    model.graph[1].name = "second_node"
+    found = convert(model, Scheme("int8", reduce_range=False, exclude=(pattern,)))
+    assert operators(found.model) == ["MatMul", "MatMul", "DynamicQuantizeMatMul", "Sum"]
+    assert found.quantized == {"v": "DynamicQuantizeMatMul"}
+    assert found.left == {"w": "excluded"}
+
+
+def test_constants_in_nodes() -> None:
+    """A weight that is a node of its own is a weight, in a branch too."""
+    weight = random(K, N)
+    model = build(f"(float[n, {K}] x, float[{K}, {N}] w) => (float[n, {N}] y) {{ y = MatMul (x, w) }}", w=weight)
+    constant = ir.node("Constant", [], {"value": ir.Tensor(weight)})
+    model.graph.insert_before(model.graph[0], constant)
+    model.graph[1].replace_input_with(1, constant.outputs[0])
+    del model.graph.initializers["w"]
+    found = convert(model, INT8)
+    assert operators(found.model) == ["DynamicQuantizeMatMul"]
+    (y,) = run(found.model, x=X[0])
+    np.testing.assert_allclose(y, product(X[0], weight), rtol=1e-5, atol=1e-4)
+
+
+def test_convolutions_and_others_are_accounted_for() -> None:
+    model = build(
+        f"""(float[1, 4, n] x, float[3, 4, 5] k, float[{K}, {N}] w, float[2] u)
+            => (float[1, 3, m] y, float[p, {N}] z) {{
+            y = Conv (x, k)
+            starts = Constant <value_ints = [0]> ()
+            ends = Constant <value_ints = [5]> ()
+            z = Slice (w, starts, ends)
+        }}""",
+        k=random(3, 4, 5), w=random(K, N), u=random(2),
+    )  # fmt: skip
+    found = convert(model, INT8)
+    assert found.quantized == {}
+    assert found.left == {"k": "convolutions need calibrated ranges: int8-static", "w": "used by Slice"}
+
+
+@pytest.mark.parametrize("saturates", [False, True])
+def test_range_of_this_machine(saturates: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is said, the processor decides."""
+    monkeypatch.setattr("torchless.quantize.hardware.saturates", lambda: saturates)
+    model = build(f"(float[n, {K}] x, float[{K}, {N}] w) => (float[n, {N}] y) {{ y = MatMul (x, w) }}", w=random(K, N))
+    for scheme, limit in ((Scheme("int8"), 63 if saturates else 127), (INT8, 127)):
+        (numbers,) = [
+            value.const_value.numpy()
+            for value in convert(model, scheme).model.graph.initializers.values()
+            if value.dtype == ir.DataType.INT8
+        ]
+        assert np.abs(numbers.astype(int)).max() == limit
+
+
+def test_names_that_are_taken() -> None:
+    """What is made does not take the place of an initializer that has its name."""
+    widths = f"widths_{N}_{N}"
+    model = build(
+        f"""(float[n, {K}] x, float[{K}, {N}] w, float[{K}, {N}] v, float[{N}] {widths}) => (float[n, {N}] y) {{
+            a = MatMul (x, w)
+            b = MatMul (x, v)
+            y = Sum (a, b, {widths})
+        }}""",
+        **{"w": random(K, N), "v": random(K, N), widths: random(N)},
+    )
+    (found,), (wanted,) = run(to_int8(model), x=X[0]), run(model, x=X[0])
+    np.testing.assert_allclose(found, wanted, atol=0.05 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("second", ["Add (p, m)", "Add (p, p)", "Sub (p, c)", "Add (p, row)"])
