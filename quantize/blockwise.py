@@ -22,9 +22,6 @@ from .products import MICROSOFT, Product, array_of, name_of, shape_of, size_of
 from .rewriting import SMALL, Candidates, Rewriter
 from .schemes import Scheme
 
-# Products in int8, with activations rounded block by block.
-LEVEL = 4
-
 _BITS = {"q8": 8, "q4": 4}
 # Weights that are rounded at a time, so that what is tried stays in the processor's cache.
 _CHUNK = 1 << 15
@@ -165,13 +162,14 @@ class _Rewrite:
         self._rewriter = rewriter
         self._scheme = scheme
         self._bits = _BITS[scheme.name]
+        self._size, self._level = scheme.options["block_size"], scheme.options["accuracy_level"]
 
     def product(self, product: Product) -> None:
         """Let a product on blocks give what the product, and the addition of its bias, gave."""
         rows, columns = shape_of(product.weight)[:: 1 if product.rows else -1]
         attributes = {
-            "K": columns, "N": rows, "bits": self._bits, "block_size": self._scheme.block_size,
-            "accuracy_level": LEVEL if self._scheme.accuracy_level is None else self._scheme.accuracy_level,
+            "K": columns, "N": rows, "bits": self._bits, "block_size": self._size,
+            "accuracy_level": self._level,
         }  # fmt: skip
         numbers, scales, *zeros = self._blocks(product.weight, product.rows)
         inputs = [product.input, numbers, scales, *(zeros or [None]), None, self._bias(product)]
@@ -187,10 +185,10 @@ class _Rewrite:
         numbers, scales, *zeros = self._blocks(weight, rows=True)
         flat = self._rewriter.initializer(f"rows_{rows}", np.array([rows, -1]))
         lines = ir.node("Reshape", [numbers, flat])
-        attributes = {"bits": self._bits, "block_size": self._scheme.block_size, "gather_axis": 0, "quantize_axis": 1}
+        attributes = {"bits": self._bits, "block_size": self._size, "gather_axis": 0, "quantize_axis": 1}
         inputs = [lines.outputs[0], indices, scales, *zeros]
         nodes = [lines, ir.node("GatherBlockQuantized", inputs, attributes, domain=MICROSOFT)]
-        if columns % self._scheme.block_size:
+        if columns % self._size:
             ends = [self._rewriter.initializer(f"number_{end}", np.array([end])) for end in (0, columns, -1)]
             nodes.append(ir.node("Slice", [nodes[-1].outputs[0], *ends]))
         self._rewriter.insert(node, nodes)
@@ -204,7 +202,7 @@ class _Rewrite:
 
         def make() -> list[NDArray[np.uint8] | NDArray[np.float32]]:
             array = array_of(weight) if rows else array_of(weight).T
-            return quantize(array, self._bits, self._scheme.block_size, symmetric=self._scheme.symmetric).packed()
+            return quantize(array, self._bits, self._size, symmetric=self._scheme.symmetric).packed()
 
         return self._rewriter.initializers(names, make)
 

@@ -22,18 +22,23 @@ class Product:
     """A product with constant weights.
 
     Attributes:
-        input: ``(..., inputs)``.
         weight: an initializer, ``(outputs, inputs)`` where ``rows``, otherwise ``(inputs, outputs)``.
         rows: an output's weights are a row.
         bias: an initializer with one element per output, or None.
         nodes: the product, and the addition of its bias where that is a node of its own.
     """
 
-    input: ir.Value
     weight: ir.Value
     rows: bool
     bias: ir.Value | None
     nodes: tuple[ir.Node, ...]
+
+    @property
+    def input(self) -> ir.Value:
+        """What is multiplied, ``(..., inputs)``: of now, as it may be the result of a product that was replaced."""
+        (value, *_) = self.nodes[0].inputs
+        assert value is not None
+        return value
 
     @property
     def width(self) -> int:
@@ -52,7 +57,7 @@ def find_product(node: ir.Node) -> Product | None:
         return None
     if "transB" in node.attributes:
         rows ^= bool(node.attributes["transB"].as_int())
-    product = Product(source, weight, rows, None, (node,))
+    product = Product(weight, rows, None, (node,))
     if rest and rest[0] is not None:
         return _with_bias(product, rest[0])
     addition = _addition(node)

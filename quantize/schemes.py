@@ -13,6 +13,14 @@ SCHEMES = ("int8", "int8-static", "q8", "q4", "fp16")
 METHODS = ("minmax", "entropy", "percentile")
 BLOCK_SIZES = (16, 32, 64, 128, 256)
 ACCURACY_LEVELS = (0, 1, 2, 3, 4)
+# What was measured best on products of GPT-2's and BERT-base's sizes, of 1 to 1024 rows (x86-64, AVX512-VNNI): in int8
+# all are at least as fast as in float32, up to twice, and of 8 bits 20 times. Of 8 bits a block of 128 is 1.1 to 1.6
+# times faster than one of 32, and the error of rounding stays below 1 %; of 4 bits 32 costs no more on single steps,
+# and its error is 8 % where that of 128 is 10 %.
+MEASURED: dict[str, dict[str, int]] = {
+    "q8": {"block_size": 128, "accuracy_level": 4},
+    "q4": {"block_size": 32, "accuracy_level": 4},
+}
 
 _BLOCKWISE = ("block_size", "symmetric", "accuracy_level", "exclude")
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -33,7 +41,7 @@ class Scheme:
         name: one of :data:`SCHEMES`; the variant is called by it.
         reduce_range: int8, int8-static: weights of 7 bits, for processors whose sums of 8-bit products overflow;
             None where the machine decides.
-        block_size: q8, q4: weights that share a scale.
+        block_size: q8, q4: weights that share a scale; None takes what was measured best.
         symmetric: q8, q4: no zero points.
         accuracy_level: q8, q4: ONNX Runtime's: 4 multiplies in int8, 1 in float32; None takes what was measured best.
         method: int8-static: how the range of an activation follows from what was seen.
@@ -42,12 +50,12 @@ class Scheme:
 
     Example:
         >>> Scheme.checked("q4", block_size=64).options
-        {'block_size': 64, 'symmetric': True, 'accuracy_level': None, 'exclude': ()}
+        {'block_size': 64, 'symmetric': True, 'accuracy_level': 4, 'exclude': ()}
     """
 
     name: str
     reduce_range: bool | None = None
-    block_size: int = 32
+    block_size: int | None = None
     symmetric: bool = True
     accuracy_level: int | None = None
     method: str = "minmax"
@@ -77,8 +85,9 @@ class Scheme:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The values of the options that the scheme has."""
-        values = asdict(self)
+        """The values of the options that the scheme has, those that were measured in place of None."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        values = dict.fromkeys(asdict(self)) | MEASURED.get(self.name, {}) | values
         kept = [name for name in OPTIONS[self.name] if name != "percentile" or self.method == "percentile"]
         return {name: values[name] for name in kept}
 
@@ -109,7 +118,10 @@ def _names(value: Any) -> bool:
 # Per option: whether a value fits, and what would.
 _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "reduce_range": (lambda value: value is None or isinstance(value, bool), "True, False or None"),
-    "block_size": (lambda value: _whole(value) and value in BLOCK_SIZES, f"one of {BLOCK_SIZES}"),
+    "block_size": (
+        lambda value: value is None or (_whole(value) and value in BLOCK_SIZES),
+        f"one of {BLOCK_SIZES} or None",
+    ),
     "symmetric": (lambda value: isinstance(value, bool), "True or False"),
     "accuracy_level": (
         lambda value: value is None or (_whole(value) and value in ACCURACY_LEVELS),
