@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchless.errors import MissingDependencyError
+from torchless.progress import Report, default_report, timed
 
 from . import bundle
 from .options import DEFAULT_OPSET, Options
-from .progress import Report, default_report, timed
 from .recipes import recipe_for
 
 if TYPE_CHECKING:

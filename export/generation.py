@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from torchless.errors import OptionError
 from torchless.manifest import GraphSpec
+from torchless.progress import Report, timed
 from torchless.quantize import saving, to_half, to_int8
 from torchless.quantize.half import is_cache
 
@@ -20,7 +21,6 @@ from .checkpoint import Checkpoint
 from .limits import declared_positions
 from .options import Options
 from .plans import plans
-from .progress import Report, timed
 from .steps import Checker, open_sessions
 from .written import Written
 

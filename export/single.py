@@ -7,12 +7,12 @@ from pathlib import Path
 import onnx_ir as ir
 
 from torchless.errors import ExportError, VerificationError
+from torchless.progress import Report, timed
 from torchless.quantize import saving, to_half, to_int8
 
 from . import capture, verify
 from .checkpoint import Checkpoint
 from .options import Options
-from .progress import Report, timed
 from .readers import reader_for
 from .written import Written
 

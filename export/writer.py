@@ -15,11 +15,11 @@ from torchless import manifest
 from torchless.errors import DeviceError
 from torchless.files import file_spec
 from torchless.manifest import Manifest
+from torchless.progress import Report, timed
 
 from . import generation, limits, preprocessor, single, tokenizer
 from .checkpoint import Checkpoint
 from .options import Options
-from .progress import Report, timed
 from .written import Written
 
 _PACKAGES = ("torchless", "torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu", "tokenizers")

@@ -1,6 +1,11 @@
-"""Smaller graphs: lower precision for a bundle's ONNX files, without torch."""
+"""Smaller graphs: variants of a bundle in lower precision, without torch.
+
+Importing this package imports onnx_ir; :func:`quantize` also ONNX Runtime.
+"""
 
 from .dynamic import to_int8
 from .half import to_half
+from .schemes import SCHEMES, Scheme
+from .variants import Variant, quantize
 
-__all__ = ["to_half", "to_int8"]
+__all__ = ["SCHEMES", "Scheme", "Variant", "quantize", "to_half", "to_int8"]

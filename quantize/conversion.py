@@ -37,31 +37,32 @@ def convert_role(model: ir.Model, scheme: Scheme, feeds: Sequence[Feed] | None =
 
 
 def _static(model: ir.Model, scheme: Scheme, feeds: Sequence[Feed] | None) -> Converted:
-    from . import calibration, static  # only where something is calibrated
+    from .calibration import calibrate  # only where something is calibrated
+    from .static import convert, wanted
 
     if not feeds:
         raise OptionError("int8-static needs inputs to calibrate with: give calibrate=a file or folder of them")
-    names = static.wanted(model, scheme)
-    ranges = calibration.calibrate(model, names, list(map(dict, feeds)), scheme.method, scheme.percentile)
-    return static.convert(model, scheme, ranges)
+    names = wanted(model, scheme)
+    ranges = calibrate(model, names, list(map(dict, feeds)), scheme.method, scheme.percentile)
+    return convert(model, scheme, ranges)
 
 
 def _dynamic(model: ir.Model, scheme: Scheme) -> Converted:
-    from . import dynamic
+    from .dynamic import convert
 
-    return dynamic.convert(model, scheme)
+    return convert(model, scheme)
 
 
 def _blockwise(model: ir.Model, scheme: Scheme) -> Converted:
-    from . import blockwise
+    from .blockwise import convert
 
-    return blockwise.convert(model, scheme)
+    return convert(model, scheme)
 
 
 def _half(model: ir.Model, scheme: Scheme) -> Converted:
-    from . import half
+    from .half import convert
 
-    return half.convert(model, scheme)
+    return convert(model, scheme)
 
 
 _CONVERTERS: dict[str, Callable[[ir.Model, Scheme], Converted]] = {

@@ -35,7 +35,7 @@ _FAST = _EXACT | {"dot product", "I8MM"}
 
 CUDA = {
     "int8": "CUDA has no DynamicQuantizeMatMul: the products run on the CPU, and what passes between is copied",
-    "int8-static": "CUDA has no QLinearMatMul or QLinearConv: they run on the CPU or as float32 with casts",
+    "int8-static": "CUDA has no MatMulIntegerToFloat and no QLinearConv: the products and convolutions run on the CPU",
     "q8": "MatMulNBits and GatherBlockQuantized run there; a decoder's attention in float32 does not",
     "q4": "MatMulNBits and GatherBlockQuantized run there; a decoder's attention in float32 does not",
     "fp16": "runs there, a decoder's attention too: the choice for CUDA",

@@ -25,6 +25,7 @@ def save(model: ir.Model, path: Path) -> tuple[Path, ...]:
             value.shape = value.type = None
     weights = sum(value.const_value.nbytes for value in bare.graph.initializers.values() if value.const_value)
     if weights <= _EXTERNAL_ABOVE:
+        ir.external_data.load_to_model(bare)
         ir.save(bare, path)
         return (path,)
     data = path.with_name(f"{path.name}.data")

@@ -155,6 +155,17 @@ class Bundle:
             raise OptionError(f"{self.folder} has no {wanted!r} variant of {role!r}; it has {sorted(variants)}")
         return wanted
 
+    def graph_file(self, role: str, dtype: str) -> str:
+        """Where a variant of a graph lies, relative to the folder.
+
+        Raises:
+            BundleNotFoundError: the bundle has no such graph or variant.
+        """
+        variants = self._variants(role)
+        if dtype not in variants:
+            raise BundleNotFoundError(f"{self.folder} has no {dtype!r} variant of {role!r}; it has {sorted(variants)}")
+        return variants[dtype]
+
     def session(self, role: str = "model") -> Session:
         """The session of a graph, opened on first use.
 

@@ -15,7 +15,7 @@ from .errors import BundleError, BundleNotFoundError
 
 _ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _METADATA = ["*.json", "*.jinja", "*.txt", "*.model"]
-VARIANTS = ("fp16", "int8", "uint8", "q8", "q4", "q4f16", "bnb4", "quantized")
+VARIANTS = ("fp16", "int8", "int8-static", "uint8", "q8", "q4", "q4f16", "bnb4", "quantized")
 
 
 def resolve(

@@ -77,7 +77,8 @@ class Manifest:
         task: the task name, such as ``"text-classification"``.
         model_type: the architecture name of ``config.json``, such as ``"bert"``.
         graphs: role (``"model"``, ``"encoder_model"``, ...) to dtype (``"fp32"``, ``"fp16"``, ...) to graph.
-        dtype: device type (``"cpu"``, ``"cuda"``) to the dtype that ``dtype="auto"`` picks there.
+        dtype: device type (``"cpu"``, ``"cuda"``) to the dtype that ``dtype="auto"`` picks there, one for all graphs or
+            one for each role.
         max_length: the longest input in tokens, special tokens included; None where there is no limit.
         files: the other files that answers depend on: configuration, tokenizer.
         references: recorded inputs and outputs.
@@ -87,7 +88,7 @@ class Manifest:
     task: str
     model_type: str
     graphs: dict[str, dict[str, GraphSpec]]
-    dtype: dict[str, str]
+    dtype: dict[str, str | dict[str, str]]
     max_length: int | None = None
     files: tuple[FileSpec, ...] = ()
     references: tuple[Reference, ...] = ()
@@ -95,7 +96,8 @@ class Manifest:
 
     def automatic(self, role: str, device: str) -> str:
         """The variant of a graph that ``dtype="auto"`` picks: the recommended one, or the first that there is."""
-        preferred = self.dtype.get(device, "fp32")
+        named = self.dtype.get(device, "fp32")
+        preferred = named if isinstance(named, str) else named.get(role, "fp32")
         return preferred if preferred in self.graphs[role] else next(iter(self.graphs[role]))
 
     def to_json(self) -> str:
@@ -127,8 +129,9 @@ class Manifest:
                 raise TypeError("every graph needs a variant")
             _check(content["task"], str, "task")
             _check(content.get("max_length"), int | None, "max_length")
-            for name in _check(content["dtype"], dict, "dtype").values():
-                _check(name, str, "dtype")
+            for named in _check(content["dtype"], dict, "dtype").values():
+                for name in named.values() if isinstance(named, dict) else [named]:
+                    _check(name, str, "dtype")
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{FILE_NAME} is malformed: {error!r}") from error

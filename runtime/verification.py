@@ -38,7 +38,7 @@ def verify(
     for reference in manifest.references:
         if reference.role not in dtypes:
             raise BundleError(f"a reference of {bundle.folder}: it has no graph {reference.role!r}")
-        for dtype in dtypes[reference.role]:
+        for dtype in dict.fromkeys(dtype for role in _graphs(bundle, reference) for dtype in dtypes[role]):
             report(f"replaying {reference.role} {dtype}")
             results.append(_replay(bundle, reference, dtype))
     return results
@@ -46,7 +46,7 @@ def verify(
 
 def _replay(bundle: Bundle, reference: Reference, dtype: str) -> tuple[str, float, float]:
     try:
-        worst, tolerance = _difference(bundle, reference, dtype), float(reference.tolerance[dtype])
+        worst, tolerance = difference(bundle, reference, dtype), float(reference.tolerance[dtype])
     except BundleError:
         raise
     except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -67,10 +67,13 @@ def replay(bundle: Bundle, reference: Reference) -> dict[str, Array]:
     return bundle.session(reference.role).run(feeds, list(reference.outputs))
 
 
-def _difference(bundle: Bundle, reference: Reference, dtype: str) -> float:
+def difference(bundle: Bundle, reference: Reference, dtype: str) -> float:
     """The largest difference between a graph's outputs and those recorded; NaN where an output is."""
-    variant = Bundle(bundle.folder, bundle.settings, dict.fromkeys(_graphs(bundle, reference), dtype))
-    outputs = replay(variant, reference)
+    return _apart(replay(_variant(bundle, reference, dtype), reference), reference)
+
+
+def _apart(outputs: Mapping[str, Array], reference: Reference) -> float:
+    """The largest difference between outputs and those recorded, as a share of ``1 + |recorded|``."""
     worst = 0.0
     for name, content in reference.outputs.items():
         found = outputs[name]
@@ -86,6 +89,13 @@ def _difference(bundle: Bundle, reference: Reference, dtype: str) -> float:
         differences[values == recorded] = 0.0  # equal infinities too
         worst = float(np.maximum(worst, np.max(differences, initial=0.0)))  # which keeps NaN
     return worst
+
+
+def _variant(bundle: Bundle, reference: Reference, dtype: str) -> Bundle:
+    """The bundle with a variant of the graphs that answer a reference, and in float32 those that lack it."""
+    chosen = {role: "fp32" if "fp32" in variants else "auto" for role, variants in bundle.dtypes.items()}
+    chosen |= {role: dtype for role in _graphs(bundle, reference) if dtype in bundle.dtypes[role]}
+    return Bundle(bundle.folder, bundle.settings, chosen)
 
 
 def _graphs(bundle: Bundle, reference: Reference) -> Sequence[str]:

@@ -211,7 +211,7 @@ def test_progress(tmp_path: Path, classifier: Path, capsys: pytest.CaptureFixtur
 
 
 def test_progress_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchless.export import progress
+    from torchless import progress
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress.timed(progress.default_report(), "load"):

@@ -18,8 +18,8 @@ DATA_AND_PARTS = {"Batch", "Bundle", "Pipeline", "Session", "Settings", "Tokeniz
 FUNCTIONS = {"cpu_count", "l2_normalize", "mean_pool", "pipeline", "sigmoid", "softmax", "top_k"}
 ERRORS = {
     "BundleError", "BundleNotFoundError", "DeviceError", "ExportError", "InputError", "IntegrityError",
-    "MissingDependencyError", "OptionError", "SessionError", "TaskError", "TorchlessError", "TruncationWarning",
-    "VerificationError",
+    "MissingDependencyError", "OptionError", "QuantizationError", "QuantizationWarning", "SessionError", "TaskError",
+    "TorchlessError", "TruncationWarning", "VerificationError",
 }  # fmt: skip
 
 

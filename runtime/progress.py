@@ -1,4 +1,4 @@
-"""Steps of a long export, told to the user as they pass."""
+"""Steps of long work, told to the user as they pass."""
 
 from __future__ import annotations
 

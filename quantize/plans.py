@@ -1,0 +1,137 @@
+"""What a quantization is asked for, checked before anything is made: a scheme, a source and a file for each graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from torchless.bundle import Bundle
+from torchless.errors import BundleNotFoundError, OptionError, QuantizationError
+from torchless.files import check_size, inside
+
+from . import hardware, saving
+from .schemes import OPTIONS, SCHEMES, Scheme
+
+SchemeOrName = str | Scheme
+
+_QUANTIZED = (
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger",
+    "MatMulIntegerToFloat", "ConvInteger", "QLinearMatMul", "QLinearConv", "QGemm", "QAttention", "MatMulNBits",
+    "MatMulBnb4", "GatherBlockQuantized",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What becomes of one graph.
+
+    Attributes:
+        role: which graph.
+        scheme: how it is quantized.
+        source: its float32 file.
+        file: name of the file to write, relative to the bundle.
+    """
+
+    role: str
+    scheme: Scheme
+    source: Path
+    file: str
+
+
+def local_folder(bundle: str | Path) -> Path:
+    """The folder of a bundle on this machine.
+
+    Raises:
+        BundleNotFoundError: there is none.
+    """
+    folder = Path(bundle).expanduser()
+    if not folder.is_dir():
+        raise BundleNotFoundError(f"no folder {bundle}: only a bundle on this machine can be quantized, not a hub id")
+    return folder.resolve()
+
+
+def plans(
+    bundle: Bundle, scheme: SchemeOrName | Mapping[str, SchemeOrName], options: Mapping[str, Any], overwrite: bool
+) -> list[Plan]:
+    """What is to be made of each graph.
+
+    Args:
+        bundle: the opened bundle.
+        scheme: one for all graphs, or by role for some.
+        options: of the schemes that are given by name; each must belong to one of them.
+        overwrite: whether variants that are there are replaced.
+
+    Raises:
+        OptionError: an unknown scheme, role or option, or a variant that is there.
+        QuantizationError: a graph that has no float32 variant.
+    """
+    wanted = dict(scheme) if isinstance(scheme, Mapping) else dict.fromkeys(bundle.dtypes, scheme)
+    if not wanted or not set(wanted) <= set(bundle.dtypes):
+        raise OptionError(f"scheme by role {sorted(map(str, wanted))}: the bundle's graphs are {sorted(bundle.dtypes)}")
+    _check_options(wanted, options)
+    return [_plan(bundle, role, _scheme(name, options), overwrite) for role, name in wanted.items()]
+
+
+def load(plan: Plan) -> ir.Model:
+    """The float32 graph.
+
+    Raises:
+        QuantizationError: it cannot be read, or is quantized already.
+    """
+    try:
+        model = ir.load(plan.source)
+    except (DecodeError, ValueError, KeyError) as error:
+        raise QuantizationError(f"{plan.source} is not an ONNX graph: {error}") from error
+    found = next((node.op_type for node in model.graph.all_nodes() if node.op_type in _QUANTIZED), None)
+    if found is not None:
+        raise QuantizationError(f"{plan.source} is already quantized: it has {found}. Start from the float32 graph")
+    if any(value.dtype == ir.DataType.FLOAT16 for value in model.graph.initializers.values()):
+        raise QuantizationError(f"{plan.source} has weights in float16. Start from the float32 graph")
+    return model
+
+
+def _check_options(wanted: Mapping[str, SchemeOrName], options: Mapping[str, Any]) -> None:
+    """Refuse options that none of the schemes has; each scheme refuses wrong values."""
+    names = [name for name in wanted.values() if not isinstance(name, Scheme)]
+    for name in names:
+        Scheme.checked(name)
+    for option in options:
+        if not any(option in OPTIONS[name] for name in names):
+            owners = [name for name in SCHEMES if option in OPTIONS[name]]
+            known = f"it belongs to {', '.join(owners)}" if owners else "no scheme has it"
+            raise OptionError(f"option {option!r} with {', '.join(dict.fromkeys(names)) or 'made schemes'}: {known}")
+
+
+def _scheme(scheme: SchemeOrName, options: Mapping[str, Any]) -> Scheme:
+    """The scheme with those options that it has, and the machine's choice of range."""
+    if not isinstance(scheme, Scheme):
+        scheme = Scheme.checked(scheme, **{name: value for name, value in options.items() if name in OPTIONS[scheme]})
+    if "reduce_range" in OPTIONS[scheme.name] and scheme.reduce_range is None:
+        scheme = replace(scheme, reduce_range=hardware.saturates())
+    return scheme
+
+
+def _plan(bundle: Bundle, role: str, scheme: Scheme, overwrite: bool) -> Plan:
+    variants = bundle.dtypes[role]
+    if "fp32" not in variants:
+        raise QuantizationError(
+            f"{role} of {bundle.folder} is already quantized or half precision: it has {variants} and no fp32 "
+            "to start from; export it again with --dtype fp32"
+        )
+    if scheme.name in variants and not overwrite:
+        raise OptionError(f"{role} already has a variant {scheme.name}: overwrite=True (--overwrite) replaces it")
+    if bundle.manifest is not None:
+        graph = bundle.manifest.graphs[role]["fp32"]
+        for file in (graph.model, *graph.data):
+            check_size(bundle.folder, file)
+        kept = bundle.manifest.provenance.get("float32", {}).get(role, ()) if scheme.name == "fp16" else ()
+        scheme = replace(scheme, exclude=(*scheme.exclude, *map(escape, kept)))
+    source = inside(bundle.folder, bundle.graph_file(role, "fp32"))
+    target = source.with_name(saving.file_name(role, scheme.name))
+    return Plan(role, scheme, source, target.relative_to(bundle.folder).as_posix())
