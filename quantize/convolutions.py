@@ -16,6 +16,8 @@ from .schemes import Scheme
 # of Whisper, 16 x 16 patches of ViT, 3 x 3 of ResNet 2 and more; 1 x 1 of 256 channels 0.8-1, depthwise 7 x 7 0.8, the
 # first of ResNet (147 terms) 0.6 and of Wav2Vec2 (10 terms) 0.1.
 _TERMS = 320
+# Below it Gelu is nearer to 0 than 0.0002: a range that ends here has finer steps.
+_GELU = -4.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Convolution:
         bias: an initializer ``(outputs,)``, or None.
         output: what the last node gives.
         nodes: the convolution, and the Relu that alone uses its result.
+        floor: the least number of the output that still counts: a Gelu behind it makes nothing of what is below.
     """
 
     input: ir.Value
@@ -35,6 +38,7 @@ class Convolution:
     bias: ir.Value | None
     output: ir.Value
     nodes: tuple[ir.Node, ...]
+    floor: float
 
 
 def convolutions(rewriter: Rewriter, scheme: Scheme) -> tuple[list[Convolution], dict[str, str]]:
@@ -69,16 +73,14 @@ def _find(node: ir.Node, scheme: Scheme) -> tuple[Convolution | None, str]:
         return None, f"a convolution of {terms} terms; int8 pays from {_TERMS} on"
     if size_of(weight) < SMALL:
         return None, f"a convolution of fewer than {SMALL} weights"
-    relu = _relu(node)
-    nodes = (node,) if relu is None else (node, relu)
-    return Convolution(source, weight, bias, nodes[-1].outputs[0], nodes), ""
+    user = _only_user(node)
+    nodes = (node, user) if user is not None and user.op_type == "Relu" else (node,)
+    floor = _GELU if user is not None and user.op_type == "Gelu" else -math.inf
+    return Convolution(source, weight, bias, nodes[-1].outputs[0], nodes, floor), ""
 
 
-def _relu(node: ir.Node) -> ir.Node | None:
-    """The Relu that alone uses a node's result."""
+def _only_user(node: ir.Node) -> ir.Node | None:
+    """The node that alone uses a node's result, in the same graph."""
     (result,) = node.outputs
     users = [use.node for use in result.uses()]
-    if len(users) != 1 or result.is_graph_output():
-        return None
-    (user,) = users
-    return user if (user.domain, user.op_type) == ("", "Relu") and user.graph is node.graph else None
+    return users[0] if len(users) == 1 and not result.is_graph_output() and users[0].graph is node.graph else None

@@ -135,7 +135,7 @@ class _Static:
         first, output = convolution.nodes[0], convolution.output
         quantized = self._input(convolution.input, first)
         constants = self._constants(convolution, quantized.step)
-        scale, zero = self._steps(output)
+        scale, zero = self._steps(output, convolution.floor)
         inputs = [*quantized.inputs, *constants[:3], scale, zero, *constants[3:]]
         node = ir.node("QLinearConv", inputs, dict(first.attributes))
         back = ir.node("DequantizeLinear", [node.outputs[0], scale, zero])
@@ -164,9 +164,10 @@ class _Static:
             self._quantized[key] = _Quantized(node.outputs[0], scale, zero)
         return self._quantized[key]
 
-    def _steps(self, value: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """Scale and zero point of an activation as constants."""
-        found = steps(self._ranges[name_of(value)])
+    def _steps(self, value: ir.Value, floor: float = -math.inf) -> tuple[ir.Value, ir.Value]:
+        """Scale and zero point of an activation as constants; numbers below the floor do not count."""
+        seen = self._ranges[name_of(value)]
+        found = steps(Range(max(seen.low, floor), seen.high))
         assert found is not None
         name = name_of(value)
         scale, zero = self._rewriter.initializers(
