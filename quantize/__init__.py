@@ -6,6 +6,7 @@ Importing this package imports onnx_ir; :func:`quantize` also ONNX Runtime.
 from .dynamic import to_int8
 from .half import to_half
 from .schemes import SCHEMES, Scheme
-from .variants import Variant, quantize
+from .variant import Variant
+from .variants import quantize
 
 __all__ = ["SCHEMES", "Scheme", "Variant", "quantize", "to_half", "to_int8"]

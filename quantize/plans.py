@@ -15,7 +15,7 @@ from torchless.bundle import Bundle
 from torchless.errors import BundleNotFoundError, OptionError, QuantizationError
 from torchless.files import check_size, inside
 
-from . import hardware, saving
+from . import hardware
 from .schemes import OPTIONS, SCHEMES, Scheme
 
 SchemeOrName = str | Scheme
@@ -35,13 +35,11 @@ class Plan:
         role: which graph.
         scheme: how it is quantized.
         source: its float32 file.
-        file: name of the file to write, relative to the bundle.
     """
 
     role: str
     scheme: Scheme
     source: Path
-    file: str
 
 
 def local_folder(bundle: str | Path) -> Path:
@@ -75,7 +73,11 @@ def plans(
     if not wanted or not set(wanted) <= set(bundle.dtypes):
         raise OptionError(f"scheme by role {sorted(map(str, wanted))}: the bundle's graphs are {sorted(bundle.dtypes)}")
     _check_options(wanted, options)
-    return [_plan(bundle, role, _scheme(name, options), overwrite) for role, name in wanted.items()]
+    made = [_plan(bundle, role, _scheme(name, options), overwrite) for role, name in wanted.items()]
+    halves = [plan for plan in made if plan.scheme.name == "fp16"]
+    if halves and len(halves) < len(bundle.dtypes):
+        raise OptionError(f"fp16 is for all of {sorted(bundle.dtypes)} or none: they hand each other caches in float16")
+    return made
 
 
 def load(plan: Plan) -> ir.Model:
@@ -132,6 +134,4 @@ def _plan(bundle: Bundle, role: str, scheme: Scheme, overwrite: bool) -> Plan:
             check_size(bundle.folder, file)
         kept = bundle.manifest.provenance.get("float32", {}).get(role, ()) if scheme.name == "fp16" else ()
         scheme = replace(scheme, exclude=(*scheme.exclude, *map(escape, kept)))
-    source = inside(bundle.folder, bundle.graph_file(role, "fp32"))
-    target = source.with_name(saving.file_name(role, scheme.name))
-    return Plan(role, scheme, source, target.relative_to(bundle.folder).as_posix())
+    return Plan(role, scheme, inside(bundle.folder, bundle.graph_file(role, "fp32")))

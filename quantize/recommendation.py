@@ -19,7 +19,10 @@ def recommended(manifest: Manifest) -> dict[str, str | dict[str, str]]:
     same in 99 of 100 cases (where a graph chooses nothing: its outputs' cosine is 0.99), and drifts by a tenth of the
     outputs' size at the most. On CUDA fp16 where every graph has it, for int8 has no kernels there.
     """
-    chosen = {role: _fastest(variants, manifest.automatic(role, "cpu")) for role, variants in manifest.graphs.items()}
+    without = ("fp16",) if len(manifest.graphs) > 1 else ()  # it needs all graphs, which may be fastest in others
+    chosen = {
+        role: _fastest(variants, manifest.automatic(role, "cpu"), without) for role, variants in manifest.graphs.items()
+    }
     names = set(chosen.values())
     result = {**manifest.dtype, "cpu": names.pop() if len(names) == 1 else chosen}
     if all("fp16" in variants for variants in manifest.graphs.values()):
@@ -27,12 +30,12 @@ def recommended(manifest: Manifest) -> dict[str, str | dict[str, str]]:
     return result
 
 
-def _fastest(variants: dict[str, GraphSpec], before: str) -> str:
+def _fastest(variants: dict[str, GraphSpec], before: str, without: tuple[str, ...]) -> str:
     """A graph's fastest variant within the bound, or what was picked before where nothing was measured."""
     ratios = {
         dtype: float(graph.quantization["speed"]["ratio"])
         for dtype, graph in variants.items()
-        if graph.quantization is not None and _passes(graph.quantization)
+        if dtype not in without and graph.quantization is not None and _passes(graph.quantization)
     }
     if ratios:
         return max(ratios, key=lambda dtype: ratios[dtype])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from . import adopt, hub, tasks
-from .errors import BundleError, BundleNotFoundError, IntegrityError, OptionError
+from .errors import (
+    BundleError,
+    BundleNotFoundError,
+    IntegrityError,
+    OptionError,
+    QuantizationWarning,
+    user_stacklevel,
+)
 from .files import check_size, inside, preprocessor_config, read_json
 from .manifest import GraphSpec, Manifest
 from .session import Provider, Session, Settings
@@ -188,6 +196,7 @@ class Bundle:
                 session = Session(path, self.settings)
                 if graph is not None:
                     _check_signature(path, graph, session)
+                    _warn_of_device(graph, self.settings.kind)
                 self._sessions[role] = session
             return self._sessions[role]
 
@@ -244,6 +253,18 @@ def _declared_files(manifest: Manifest) -> dict[str, dict[str, str]]:
         role: {dtype: graph.model.file for dtype, graph in variants.items()}
         for role, variants in manifest.graphs.items()
     }
+
+
+def _warn_of_device(graph: GraphSpec, kind: str) -> None:
+    """Warn of a graph in int8 on CUDA, which has no kernels for its products."""
+    scheme = str((graph.quantization or {}).get("scheme", ""))
+    if kind == "cuda" and scheme.startswith("int8"):
+        warnings.warn(
+            f"{graph.model.file} is {scheme}: CUDA has no kernels for its products, which run on the CPU; "
+            "dtype='fp16', 'q8' or 'q4' run on CUDA",
+            QuantizationWarning,
+            stacklevel=user_stacklevel(),
+        )
 
 
 def _check_signature(path: Path, graph: GraphSpec, session: Session) -> None:

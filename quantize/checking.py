@@ -1,0 +1,94 @@
+"""Quantized variants run beside float32, before they become part of a bundle."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from torchless.bundle import Bundle
+from torchless.environment import cpu_count, onnxruntime
+from torchless.errors import QuantizationError, QuantizationWarning, SessionError, user_stacklevel
+from torchless.session import Session
+
+from . import hardware
+from .drift import Drift
+from .entries import list_variants
+from .measure import Measured, compare, outputs_drift
+from .samples import Feeds
+from .variant import Variant
+
+BOUNDS = {"fp16": 0.05, "q8": 0.1, "int8": 0.5, "int8-static": 0.5, "q4": 0.5}
+"""The largest drift of each scheme: root mean square of the differences, as a share of that of the outputs."""
+
+_BOUND = 0.5  # of what was put together of several schemes
+_TIMED_SECONDS = 0.5
+
+
+def measured(folder: Path, opened: Bundle, made: Sequence[Variant], feeds: Feeds | None) -> list[Variant]:
+    """The variants with what was measured of them.
+
+    Raises:
+        QuantizationError: one does not run, or drifts beyond its bound.
+    """
+    threads = opened.settings.threads
+    try:
+        if feeds is None:
+            for variant in made:
+                Session(folder / variant.graph.model.file)
+            return list(made)
+        list_variants(folder, opened.manifest, made)
+        dtypes = {variant.role: variant.dtype for variant in made}
+        found = compare(folder, dtypes, feeds, threads=threads, seconds=_TIMED_SECONDS, memory=False)
+        for role, result in found.items():
+            _check(f"{result.dtype} of {role}", result.dtype, result.drift)
+        if len(dtypes) > 1:
+            everything = {role: dtypes.get(role, "fp32") for role in opened.dtypes}
+            together = outputs_drift(Bundle.open(folder, dtype="fp32"), Bundle.open(folder, dtype=everything), feeds)
+            named = " with ".join(f"{dtype} of {role}" for role, dtype in dtypes.items())
+            _check(named, max(dtypes.values(), key=lambda name: BOUNDS.get(name, _BOUND)), together)
+    except SessionError as error:
+        raise QuantizationError(f"the quantized graph does not run: {error}") from error
+    return [_with(variant, found[variant.role], feeds, threads) for variant in made]
+
+
+def _check(what: str, scheme: str, drift: Drift) -> None:
+    """Raise QuantizationError where outputs drift beyond the scheme's bound, or are not numbers."""
+    bound = BOUNDS.get(scheme, _BOUND)
+    if not drift.relative <= bound:
+        raise QuantizationError(
+            f"{what} drifts from float32 by {drift.relative:.2g} of the outputs' size; the bound is {bound:g}. "
+            "Leave sensitive parts in float32 (exclude), take a scheme that loses less (q8), or, for int8-static, "
+            "calibrate on inputs like those it will meet"
+        )
+
+
+def _with(variant: Variant, measured: Measured, feeds: Feeds, threads: int | None) -> Variant:
+    """The variant with its measurements in the account."""
+    quantization = {
+        **(variant.graph.quantization or {}),
+        "drift": {**asdict(measured.drift), "on": feeds.provenance},
+        "speed": {
+            "ms": measured.ms,
+            "fp32_ms": measured.baseline_ms,
+            "ratio": measured.ratio,
+            "threads": threads or cpu_count(),
+            "machine": hardware.describe(),
+            "onnxruntime": onnxruntime().__version__,
+        },
+    }
+    return replace(variant, graph=replace(variant.graph, quantization=quantization), measured=measured)
+
+
+def warn(made: Sequence[Variant], *, checked: bool) -> None:
+    """Say what the user should know of the variants on this machine."""
+    lines = [doubt for doubt in {hardware.doubts(variant.dtype) for variant in made} if doubt]
+    for variant in made:
+        if variant.measured is not None and variant.measured.ratio < 1:
+            ratio = variant.measured.ratio
+            lines.append(f"{variant.dtype} of {variant.role} is slower than float32 here: {ratio:.2f} times its speed")
+    if not checked:
+        lines.append("nothing is recorded in this folder to compare with float32 on: give calibrate=a file of inputs")
+    for line in lines:
+        warnings.warn(line, QuantizationWarning, stacklevel=user_stacklevel())

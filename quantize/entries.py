@@ -1,0 +1,64 @@
+"""Quantized variants in a bundle's manifest, with the differences to the recorded references that are accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torchless.bundle import Bundle
+from torchless.errors import QuantizationError
+from torchless.manifest import FILE_NAME, Manifest, Reference
+from torchless.verification import difference
+
+from .recommendation import recommended
+from .staging import Staging
+from .variant import Variant
+
+# What differences to the recorded references are accepted at the least, and how many times those that were found.
+_TOLERANCE = {"fp16": 2e-2, "q8": 0.1, "int8": 1.0, "int8-static": 1.0, "q4": 1.0}
+_USUAL, _MARGIN = 1.0, 2.0
+
+
+def list_variants(folder: Path, manifest: Manifest | None, made: Sequence[Variant]) -> None:
+    """Let the working copy's manifest list the variants, so that it can be opened with them."""
+    if manifest is not None:
+        _write(folder / FILE_NAME, _listing(manifest, made))
+
+
+def _listing(manifest: Manifest, made: Sequence[Variant]) -> Manifest:
+    graphs = {role: dict(variants) for role, variants in manifest.graphs.items()}
+    for variant in made:
+        graphs[variant.role][variant.dtype] = variant.graph
+    return replace(manifest, graphs=graphs)
+
+
+def _write(path: Path, manifest: Manifest) -> None:
+    path.unlink(missing_ok=True)  # a link to the bundle's own
+    path.write_text(manifest.to_json(), encoding="utf-8")
+
+
+def enter(staging: Staging, made: Sequence[Variant], recommend: bool) -> None:
+    """Write the new manifest: the bundle's as it is by now, with the variants and their tolerances."""
+    manifest = Manifest.read(staging.folder.parent)
+    if manifest is None:
+        raise QuantizationError(f"{staging.folder.parent / FILE_NAME} has gone")
+    manifest = _listing(manifest, made)
+    path = staging.claim(FILE_NAME)
+    _write(path, manifest)
+    opened = Bundle(staging.folder)
+    names = list(dict.fromkeys(variant.dtype for variant in made))
+    references = tuple(_tolerating(opened, reference, names) for reference in manifest.references)
+    manifest = replace(manifest, references=references)
+    _write(path, replace(manifest, dtype=recommended(manifest)) if recommend else manifest)
+
+
+def _tolerating(bundle: Bundle, reference: Reference, names: Sequence[str]) -> Reference:
+    """The reference with a tolerance for each new variant: a usual one, or twice the difference that is found now."""
+    roles = list(bundle.dtypes) if "forced" in reference.inputs else [reference.role]
+    tolerance = dict(reference.tolerance)
+    for name in names:
+        if any(name in bundle.dtypes[role] for role in roles):
+            worst = _MARGIN * difference(bundle, reference, name)
+            tolerance[name] = float(f"{max(_TOLERANCE.get(name, _USUAL), worst):.2g}")
+    return replace(reference, tolerance=tolerance)
