@@ -4,7 +4,7 @@ Products with constant weights become ``com.microsoft::DynamicQuantizeMatMul``, 
 Products of one input become one product whose result is split: on single steps and on long inputs alike that was up to
 a tenth faster than sharing the quantized input between them. A weight that is also an embedding is stored once, row
 by row: the embedding scales the rows that it looks up, and the product takes the transpose, which ONNX Runtime makes
-when it loads the graph. Attention operators and small products stay as they are.
+when it loads the graph. Small products stay as they are; attention itself is in float32, by the standard's operator.
 
 Reference: ONNX Runtime's contrib operator DynamicQuantizeMatMul, version 1.
 """
@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from .attention import standardize
 from .converted import Converted
 from .products import MICROSOFT, Product, array_of, name_of, size_of
 from .rewriting import Candidates, Rewriter
@@ -43,6 +44,7 @@ def convert(model: ir.Model, scheme: Scheme) -> Converted:
         rewrite.products(group, tied=group[0].weight in found.tied)
     rewrite.tables(found)
     left = rewriter.finish(found.reasons, "convolutions need calibrated ranges: int8-static")
+    standardize(rewriter.model)
     return Converted(rewriter.model, rewriter.quantized, left)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from .attention import standardize
 from .calibration import Range
 from .converted import Converted
 from .convolutions import Convolution, convolutions
@@ -70,6 +71,7 @@ def convert(model: ir.Model, scheme: Scheme, ranges: Mapping[str, Range]) -> Con
             found.reasons[name_of(weight)] = reason
     weights.tables(found)
     left = rewriter.finish(found.reasons, "a convolution whose weights are not constant")
+    standardize(rewriter.model)
     return Converted(rewriter.model, rewriter.quantized, left)
 
 

@@ -1,0 +1,71 @@
+"""The standard's attention in place of ONNX Runtime's own: the same numbers, and only where it says the same."""
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from tests.quantize.graphs import build, operators, random, run
+from torchless.quantize.attention import standardize
+
+B, S, D, HEADS = 2, 5, 48, 4
+
+
+def graph(attributes: str = "", inputs: str = "q, k, v", extra: str = "") -> ir.Model:
+    """Attention over what a node gives, as in a model."""
+    return build(
+        f"""(float[b, s, {D}] a, float[b, s, {D}] c{extra}) => (float[b, s, {D}] y) {{
+            q = Neg (a)
+            k = Neg (c)
+            v = Abs (c)
+            y = com.microsoft.MultiHeadAttention <num_heads = {HEADS}{attributes}> ({inputs})
+        }}"""
+    )
+
+
+MASK = np.where(np.arange(S) < np.array([[S], [3]]), 0, np.finfo(np.float32).min)[:, None, None, :].astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "inputs", "extra", "mask"),
+    [
+        ("", "q, k, v", "", None),
+        (", scale = 1.0", "q, k, v", "", None),
+        ("", "q, k, v, , , m", ", float[b, 1, s, t] m", np.broadcast_to(MASK, (B, 1, S, S))),
+        ("", "q, k, v, , , m", ", float[1, h, s, t] m", random(1, HEADS, S, S)),
+    ],
+)
+def test_same_numbers(attributes: str, inputs: str, extra: str, mask: np.ndarray | None) -> None:
+    model = graph(attributes, inputs, extra)
+    feeds = {"a": random(B, S, D), "c": random(B, S, D)} | ({} if mask is None else {"m": np.ascontiguousarray(mask)})
+    (wanted,) = run(model, **feeds)
+    standardize(model)
+    assert operators(model) == ["Neg", "Neg", "Abs", "Attention"]
+    assert model.graph.opset_imports[""] == 23
+    (found,) = run(model, **feeds)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "inputs", "extra"),
+    [
+        ("", "a, c, c", ""),  # whose rank nobody tells: keys and values of a cache have an axis of heads
+        ("", "q, k, v, bias", f", float[{3 * D}] bias"),
+        ("", "q, k, v, , p", ", int32[b, s] p"),
+        (", unidirectional = 1", "q, k, v", ""),
+        (", mask_filter_value = -5.0", "q, k, v", ""),
+    ],
+)
+def test_left_alone(attributes: str, inputs: str, extra: str) -> None:
+    model = graph(attributes, inputs, extra)
+    standardize(model)
+    assert "MultiHeadAttention" in operators(model)
+    assert model.graph.opset_imports[""] == 20
+
+
+@pytest.mark.parametrize("opset", [13, 24])
+def test_other_operator_sets_stay(opset: int) -> None:
+    model = graph()
+    model.graph.opset_imports[""] = opset
+    standardize(model)
+    assert "MultiHeadAttention" in operators(model)
+    assert model.graph.opset_imports[""] == opset
