@@ -9,7 +9,7 @@ References: Migacz 2017, "8-bit inference with TensorRT"; onnxruntime.quantizati
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -81,10 +81,12 @@ def calibrate(
         if method == "minmax":
             return ranges
         counts = _histograms(observer.values(feeds), ranges)
-    cut: Callable[[Counts, Range], Range] = (
-        entropy if method == "entropy" else lambda *found: within(*found, percentile)
-    )
-    return {name: cut(counts[name], found) if name in counts else found for name, found in ranges.items()}
+    return {
+        name: seen if name not in counts
+        else entropy(counts[name], seen) if method == "entropy"
+        else within(counts[name], seen, percentile)
+        for name, seen in ranges.items()
+    }  # fmt: skip
 
 
 def within(counts: Counts, seen: Range, percentile: float) -> Range:
@@ -145,8 +147,9 @@ def _smooth(numbers: NDArray[np.float64]) -> NDArray[np.float64] | None:
     taken = _EPSILON * count / (len(numbers) - count)
     if taken >= 1:
         return None
-    moved: NDArray[np.float64] = np.where(zeros, _EPSILON, numbers - taken)
-    return moved / moved.sum()
+    moved = np.where(zeros, _EPSILON, numbers - taken)
+    result: NDArray[np.float64] = moved / moved.sum()
+    return result
 
 
 def _extremes(found: Iterator[tuple[str, Array]]) -> dict[str, Range]:

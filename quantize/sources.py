@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +12,9 @@ from torchless.errors import OptionError
 from torchless.files import sha256
 from torchless.pipelines import PIPELINES
 
+from .tables import SUFFIXES as TABLES
+from .tables import Row, read_rows
+
 ItemT = TypeVar("ItemT")
 
 SUFFIXES = {
@@ -21,8 +22,6 @@ SUFFIXES = {
     "image": frozenset(".png .jpg .jpeg .bmp .gif .webp .tif .tiff .ppm .pgm".split()),
 }
 """What files of sounds and of pictures are called."""
-
-_TABLES = (".jsonl", ".json", ".csv", ".tsv")
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,13 @@ def read_source(task: str, path: Path, limit: int) -> Source:
         limit: inputs at the most.
 
     Raises:
-        OptionError: no such file, one of the wrong kind, without an input, or with a field that is missing.
+        OptionError: no such file, one of the wrong kind, or without an input.
+        InputError: a row without the field, or of a file that is missing.
     """
     kind = kind_of(task)
     if not path.exists():
         raise OptionError(f"calibration data: no file or folder at {path}")
-    if path.suffix.lower() in _TABLES and path.is_file():
+    if path.suffix.lower() in TABLES and path.is_file():
         items, files = _table(task, kind, path), [path]
     elif kind == "text":
         items, files = _lines(path, task), [path]
@@ -106,7 +106,7 @@ def _media(path: Path, kind: str, task: str) -> Iterator[str]:
         endings = " ".join(sorted(SUFFIXES[kind]))
         raise OptionError(
             f"calibration data for {task}: expected a {_WANTED[kind]} file ({endings}), a folder of them, or a table "
-            f"({' '.join(_TABLES)}) with the field {kind!r}, not {path.name}"
+            f"({' '.join(TABLES)}) with the field {kind!r}, not {path.name}"
         )
 
 
@@ -115,61 +115,30 @@ def _lines(path: Path, task: str) -> list[Any]:
     if path.is_dir() or path.suffix.lower() in SUFFIXES["audio"] | SUFFIXES["image"]:
         found = "a folder" if path.is_dir() else path.name
         raise OptionError(f"calibration data for {task}: expected a text file or a table of texts, not {found}")
-    lines = [line.strip() for line in _text(path).splitlines()]
     if task == "question-answering":
         raise OptionError(
-            f"calibration data for {task}: expected a table ({' '.join(_TABLES)}) with the fields 'question' and "
+            f"calibration data for {task}: expected a table ({' '.join(TABLES)}) with the fields 'question' and "
             f"'context', not {path.name}"
         )
-    return [line for line in lines if line]
+    return [line.strip() for line in _text(path).splitlines() if line.strip()]
 
 
 def _table(task: str, kind: str, path: Path) -> list[Any]:
     """The inputs in the rows of a table."""
-    return [_item(task, kind, path, number, row) for number, row in _rows(path)]
+    return [_item(task, kind, row) for row in read_rows(path)]
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The rows of a table, each with its line number, in a .json its place in the list."""
-    text = _text(path)
-    if path.suffix.lower() in (".csv", ".tsv"):
-        reader = csv.DictReader(text.splitlines(), delimiter="," if path.suffix.lower() == ".csv" else "\t")
-        yield from ((reader.line_num, row) for row in reader)
-        return
-    try:
-        rows: Iterable[tuple[int, Any]]
-        if path.suffix.lower() == ".json":
-            rows = enumerate(json.loads(text), 1)
-        else:
-            rows = ((number, json.loads(line)) for number, line in enumerate(text.splitlines(), 1) if line.strip())
-        for number, row in rows:
-            if not isinstance(row, Mapping):
-                raise OptionError(f"calibration data: line {number} of {path} is no JSON object")
-            yield number, row
-    except (json.JSONDecodeError, TypeError) as error:
-        raise OptionError(f"calibration data: {path} is not JSON: {error}") from error
-
-
-def _item(task: str, kind: str, path: Path, number: int, row: Mapping[str, Any]) -> Any:
+def _item(task: str, kind: str, row: Row) -> Any:
     """The input in a row."""
-
-    def field(name: str) -> str:
-        value = row.get(name)
-        if not isinstance(value, str) or not value:
-            found = ", ".join(map(str, row)) or "none"
-            raise OptionError(f"calibration data: line {number} of {path} has no {name!r}; its fields are {found}")
-        return value
-
     if kind != "text":
-        return str(path.parent / field(kind))
+        return row.file(kind)
     if task == "question-answering":
-        return {"question": field("question"), "context": field("context")}
-    words = row.get("tokens")
-    if task == "token-classification" and isinstance(words, list):
-        return " ".join(map(str, words))
-    if task == "text-classification" and row.get("text_pair"):
-        return {"text": field("text"), "text_pair": field("text_pair")}
-    return field("text")
+        return {"question": row.text("question"), "context": row.text("context")}
+    if task == "token-classification" and "tokens" in row.values:
+        return " ".join(row.texts("tokens"))
+    if task == "text-classification" and row.values.get("text_pair"):
+        return {"text": row.text("text"), "text_pair": row.text("text_pair")}
+    return row.text("text")
 
 
 def _text(path: Path) -> str:
