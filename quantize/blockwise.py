@@ -151,7 +151,7 @@ def _pack(numbers: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
         return numbers
     if numbers.shape[-1] % 2:
         numbers = np.concatenate([numbers, np.zeros_like(numbers[..., :1])], axis=-1)
-    packed: NDArray[np.uint8] = numbers[..., ::2] | numbers[..., 1::2] << 4
+    packed: NDArray[np.uint8] = np.bitwise_or(numbers[..., ::2], numbers[..., 1::2] << np.uint8(4), dtype=np.uint8)
     return packed
 
 
@@ -172,7 +172,8 @@ class _Rewrite:
             "accuracy_level": self._level,
         }  # fmt: skip
         numbers, scales, *zeros = self._blocks(product.weight, product.rows)
-        inputs = [product.input, numbers, scales, *(zeros or [None]), None, self._bias(product)]
+        optional = [zeros[0] if zeros else None, None, self._bias(product)]
+        inputs = [product.input, numbers, scales, *optional]
         node = ir.node("MatMulNBits", inputs, attributes, domain=MICROSOFT)
         self._rewriter.insert(product.nodes[0], [node])
         self._rewriter.record(product.weight, "MatMulNBits")

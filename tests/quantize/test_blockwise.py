@@ -56,7 +56,7 @@ def test_values_with_zero_points() -> None:
 @pytest.mark.parametrize("bits", [4, 8])
 def test_rounding(bits: int, block_size: int, symmetric: bool) -> None:
     """At least as near as ONNX Runtime's own rounding, which takes the largest weight for -8; uneven rows too."""
-    weight = random(40, 200) ** 3
+    weight = np.random.default_rng(1).standard_normal((40, 200)).astype(np.float32) ** 3
     blocks = quantize(weight, bits, block_size, symmetric=symmetric)
     count = -(-200 // block_size)
     assert blocks.numbers.shape == (40, count, block_size)
@@ -80,7 +80,7 @@ def test_rounding(bits: int, block_size: int, symmetric: bool) -> None:
     assert np.all(error <= simple_error * (1 + 1e-5) + 1e-12)
     assert error.sum() < (0.97 if bits == 4 else 1) * simple_error.sum()
     relative = np.sqrt(error.sum() / np.square(weight).sum())
-    assert relative < {4: 0.16, 8: 0.015}[bits]
+    assert relative < {4: 0.2, 8: 0.015}[bits]
 
 
 @pytest.mark.parametrize("name", SCHEMES)
