@@ -7,7 +7,7 @@ JOBS ?= 2
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 BUNDLES = build/bundles
 
-.PHONY: demo test lint types unit slow fixtures train bench-generation bench-media clean
+.PHONY: demo test lint types unit slow fixtures train bench-generation bench-recognition clean
 
 demo: .venv/ready .venv-run/ready
 	.venv/bin/python -m examples.export_samples $(BUNDLES)
@@ -45,8 +45,8 @@ bench-generation: .venv/ready .venv-peers/ready
 	.venv/bin/python -m benchmarks.generation
 
 # Speech and vision against their peers, on such a machine too: half an hour, after some minutes for preparing.
-bench-media: .venv/ready .venv-peers/ready
-	.venv/bin/python -m benchmarks.media
+bench-recognition: .venv/ready .venv-peers/ready
+	.venv/bin/python -m benchmarks.recognition
 
 # The build side: export, tests, lint.
 .venv/ready: pyproject.toml constraints.txt
@@ -69,7 +69,7 @@ bench-media: .venv/ready .venv-peers/ready
 	.venv-reference/bin/python -m pip install --quiet --disable-pip-version-check -r tests/fidelity/requirements.txt
 	touch $@
 
-# The peers of benchmarks/generation.py and benchmarks/media.py.
+# The peers of benchmarks/generation.py and benchmarks/recognition.py.
 .venv-peers/ready: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt

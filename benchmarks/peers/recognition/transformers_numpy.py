@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..media_worker import Works
+from ..recognition_worker import Works
 from .transformers import features
 
 

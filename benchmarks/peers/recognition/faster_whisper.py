@@ -8,7 +8,7 @@ from typing import Any
 from faster_whisper import WhisperModel  # type: ignore[import-not-found]
 from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-not-found]
 
-from ..media_worker import NEW_TOKENS, THREADS, Works, model_type
+from ..recognition_worker import NEW_TOKENS, THREADS, Works, model_type
 from . import ctranslate2
 
 _PRECISIONS = {"fp32": "float32"}

@@ -1,4 +1,4 @@
-"""This project: the pipelines; for pixels to logits the bundle's session, for features the extractors alone."""
+"""This project: the pipelines; for ids or pixels to logits the bundle's session, for features the extractors alone."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from torchless.audio import feature_extractor
 from torchless.bundle import Bundle
 from torchless.pipelines import pipeline
 from torchless.vision import image_processor
 
-from ..media_worker import NEW_TOKENS, THREADS, Works, model_type
+from ..recognition_worker import NEW_TOKENS, THREADS, Works, model_type
 
 
 def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
-    """Export one precision."""
-    if model_type(checkpoint) is not None:
-        from torchless.export import export
+    """Export one precision; what is calibrated is quantized from float32, which stays beside it."""
+    if model_type(checkpoint) is None:
+        return
+    from torchless.export import export
 
+    if precision != "int8-static":
         export(str(checkpoint), str(folder), dtype=precision)
+        return
+    from torchless.quantize import quantize
+
+    from .calibration import source
+
+    export(str(checkpoint), str(folder))
+    quantize(folder, precision, calibrate=source(checkpoint))
 
 
 def load(checkpoint: Path, folder: Path, precision: str) -> Works:
@@ -28,7 +39,20 @@ def load(checkpoint: Path, folder: Path, precision: str) -> Works:
     if kind is None:
         return _features(checkpoint)
     bundle = Bundle.open(folder, threads=THREADS, dtype=precision)
+    if kind == "bert":
+        return _tagging(bundle)
     return _pictures(bundle) if kind == "vit" else _speech(bundle, generates=kind == "whisper")
+
+
+def _tagging(bundle: Bundle) -> Works:
+    """Ids that are all of one text, and their logits."""
+    session = bundle.session("model")
+
+    def tags(ids: Any) -> Any:
+        arrays = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        return session.run(arrays)["logits"]
+
+    return {"tags": tags}
 
 
 def _speech(bundle: Bundle, *, generates: bool) -> Works:

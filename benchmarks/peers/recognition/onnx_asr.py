@@ -11,7 +11,7 @@ import onnx_asr as library  # type: ignore[import-not-found]
 import onnxruntime as ort
 from optimum.exporters.onnx import main_export
 
-from ..media_worker import NEW_TOKENS, THREADS, Works
+from ..recognition_worker import NEW_TOKENS, THREADS, Works
 from .transformers import quiet
 
 _PROMPT = 4  # tokens

@@ -1,7 +1,8 @@
-"""CTranslate2: Wav2Vec2 with the processor of transformers, Whisper with the log-mel of faster-whisper."""
+"""CTranslate2: BERT's encoder, Wav2Vec2 with transformers' processor, Whisper with faster-whisper's log-mel."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import ctranslate2  # type: ignore[import-not-found]
 import numpy as np
 import tokenizers
 
-from ..media_worker import NEW_TOKENS, THREADS, Works, model_type
+from ..recognition_worker import NEW_TOKENS, THREADS, Works, model_type
 
-_PRECISIONS = {"fp32": "float32"}
+_PRECISIONS = {"fp32": "float32", "int8": "int8"}
 # Of which the new tokens may take half.
 MAX_LENGTH = 2 * NEW_TOKENS
 _PROMPT = ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"]
@@ -26,9 +27,24 @@ def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
 
 def load(checkpoint: Path, folder: Path, precision: str) -> Works:
     """The model."""
-    kind = ctranslate2.models.Whisper if model_type(checkpoint) == "whisper" else ctranslate2.models.Wav2Vec2
+    kind, works = _KINDS[model_type(checkpoint) or ""]
     model = kind(str(folder), compute_type=_PRECISIONS[precision], inter_threads=1, intra_threads=THREADS)
-    return _whisper(model, checkpoint) if model_type(checkpoint) == "whisper" else _ctc(model, checkpoint)
+    return works(model, checkpoint)
+
+
+def _tagging(model: Any, checkpoint: Path) -> Works:
+    """The encoder, and the last product in NumPy: it has none."""
+    from safetensors.numpy import load_file
+
+    weights = load_file(checkpoint / "model.safetensors")
+    classifier, bias = np.ascontiguousarray(weights["classifier.weight"].T), weights["classifier.bias"]
+
+    def tags(ids: Any) -> Any:
+        view = ctranslate2.StorageView.from_array(ids.astype(np.int32))
+        lengths = ctranslate2.StorageView.from_array(np.full(len(ids), ids.shape[1], np.int32))
+        return np.array(model.forward_batch(view, lengths).last_hidden_state) @ classifier + bias
+
+    return {"tags": tags}
 
 
 def _ctc(model: Any, checkpoint: Path) -> Works:
@@ -64,3 +80,10 @@ def _whisper(model: Any, checkpoint: Path) -> Works:
         return [tokenizer.decode(row) for row in rows]
 
     return {"speech": speech}
+
+
+_KINDS: dict[str, tuple[Any, Callable[[Any, Path], Works]]] = {
+    "bert": (ctranslate2.Encoder, _tagging),
+    "wav2vec2": (ctranslate2.models.Wav2Vec2, _ctc),
+    "whisper": (ctranslate2.models.Whisper, _whisper),
+}

@@ -1,4 +1,4 @@
-"""Checkpoints of speech and vision at real sizes with random weights: speed does not depend on their values."""
+"""Checkpoints that read, hear and see, at real sizes with random weights: speed does not depend on their values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from .recognition_inputs import TOKENS, clip, clouds
+
 MODELS = {
+    "bert": "BERT-base 109M, token classification",
     "wav2vec2": "Wav2Vec2-base 95M, CTC",
     "wav2vec2-layer-norm": "Wav2Vec2-base with the layer norms of the large models, CTC",
     "whisper-tiny": "Whisper-tiny 38M",
@@ -19,6 +22,7 @@ MODELS = {
 # Of Whisper, which faster-whisper and onnx-asr need; it is not part of this repository.
 TOKENIZER = Path(__file__).parents[3] / "shared/data/tokenizers/whisper"
 
+_LABELS = 9
 # Weights are spread widely enough that texts depend on the sound.
 _WAV2VEC2: dict[str, Any] = {
     "vocab_size": 32, "layerdrop": 0.0, "apply_spec_augment": False, "pad_token_id": 0,
@@ -48,6 +52,11 @@ def _whisper(width: int, layers: int, heads: int) -> dict[str, Any]:
 
 # Model to its configuration: class, arguments, and those of a small model of the same kind.
 _CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "bert": (
+        "BertForTokenClassification",
+        {"num_labels": _LABELS, "initializer_range": 0.05},
+        {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128},
+    ),
     "wav2vec2": ("Wav2Vec2ForCTC", {**_WAV2VEC2, "feat_extract_norm": "group"}, _LESS_WAV2VEC2),
     "wav2vec2-layer-norm": (
         "Wav2Vec2ForCTC",
@@ -87,32 +96,44 @@ def write(model: str, folder: Path, *, small: bool) -> None:
     if model.startswith("whisper"):
         _keep_to_words(network)
         _write_whisper(network, library, folder)
-    elif model == "vit":
-        library.ViTImageProcessor().save_pretrained(folder)
     else:
-        _spread(network)
-        _write_letters(library, folder)
+        _spread(
+            network.lm_head if "lm_head" in dict(network.named_children()) else network.classifier, _states(network)
+        )
+        {"bert": _write_words, "vit": _write_sight}.get(model, _write_letters)(library, folder)
     network.save_pretrained(folder)
 
 
-def _spread(network: Any) -> None:
-    """Let letters follow what the frames of a sound do not share, and not what they do, which is nearly everything."""
+def _states(network: Any) -> Any:
+    """What the last layer is given for a few inputs: a tensor (rows, width)."""
     import numpy as np
     import torch
 
-    from .media_inputs import clip
+    rng = np.random.default_rng(2)
+    kind = network.config.model_type
+    with torch.no_grad():
+        if kind == "bert":
+            ids = torch.from_numpy(rng.integers(TOKENS.start, TOKENS.stop, (8, 64)))
+            return network.bert(ids).last_hidden_state.flatten(0, 1)
+        if kind == "vit":
+            pixels = [np.asarray(clouds(rng, 224, 224), np.float32) / 127.5 - 1 for _ in range(2 * _DIRECTIONS)]
+            return network.vit(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)).last_hidden_state[:, 0]
+        heard = [network.wav2vec2(torch.from_numpy(clip(rng, 5))[None]).last_hidden_state[0] for _ in range(4)]
+        return torch.cat(heard)
+
+
+def _spread(last: Any, states: Any) -> None:
+    """Let answers follow what the states of inputs do not share, and not what they do, which is nearly everything."""
+    import torch
 
     generator = torch.Generator().manual_seed(1)
-    rng = np.random.default_rng(1)
     with torch.no_grad():
-        heard = [network.wav2vec2(torch.from_numpy(clip(rng, 5))[None]).last_hidden_state[0] for _ in range(4)]
-        frames = torch.cat(heard)
-        mean = frames.mean(dim=0)
-        _, sizes, directions = torch.linalg.svd(frames - mean, full_matrices=False)
-        mixture = torch.randn(len(network.lm_head.bias), _DIRECTIONS, generator=generator)
-        scale = len(frames) ** 0.5 / sizes[:_DIRECTIONS, None]
-        network.lm_head.weight.copy_(mixture @ (scale * directions[:_DIRECTIONS]))
-        network.lm_head.bias.copy_(-network.lm_head.weight @ mean)
+        mean = states.mean(dim=0)
+        _, sizes, directions = torch.linalg.svd(states - mean, full_matrices=False)
+        mixture = torch.randn(len(last.bias), _DIRECTIONS, generator=generator)
+        scale = len(states) ** 0.5 / sizes[:_DIRECTIONS, None]
+        last.weight.copy_(mixture @ (scale * directions[:_DIRECTIONS]))
+        last.bias.copy_(-last.weight @ mean)
 
 
 def _keep_to_words(network: Any) -> None:
@@ -149,6 +170,22 @@ def _added(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def _write_words(library: Any, folder: Path) -> None:
+    """Numbered words, as many as BERT has."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    special = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]"}
+    words = {special.get(index, f"w{index}"): index for index in range(30522)}
+    backend = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    roles = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+    library.PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=512, **roles).save_pretrained(folder)
+
+
+def _write_sight(library: Any, folder: Path) -> None:
+    library.ViTImageProcessor().save_pretrained(folder)
+
+
 def _write_letters(library: Any, folder: Path) -> None:
     """The symbols of wav2vec2-base-960h, and its extractor's numbers; clips are of one length, and need no mask."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +199,7 @@ def _write_letters(library: Any, folder: Path) -> None:
 
 
 def main() -> None:
-    """``python -m benchmarks.peers.media_models MODEL FOLDER [--small]``."""
+    """``python -m benchmarks.peers.recognition_models MODEL FOLDER [--small]``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("folder", type=Path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from PIL import Image
 
-from ..media_worker import NEW_TOKENS, THREADS, Works, model_type
+from ..recognition_worker import NEW_TOKENS, THREADS, Works, model_type
 
 
 def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
@@ -23,7 +24,7 @@ def load(checkpoint: Path, folder: Path, precision: str) -> Works:
     kind = model_type(checkpoint)
     if kind is None:
         return features(checkpoint)
-    return {"wav2vec2": _ctc, "whisper": _whisper, "vit": _pictures}[kind](checkpoint)
+    return {"bert": _tagging, "wav2vec2": _ctc, "whisper": _whisper, "vit": _pictures}[kind](checkpoint)
 
 
 def network(checkpoint: Path, attention: str = "sdpa") -> Any:
@@ -58,6 +59,21 @@ def features(checkpoint: Path) -> Works:
         "log-mel": lambda clips: hear(list(clips), sampling_rate=16000, return_tensors="np")["input_features"],
         "pixels": lambda path: see(open_picture(path), return_tensors="np")["pixel_values"],
     }
+
+
+def _tagging(checkpoint: Path) -> Works:
+    model = network(checkpoint)
+
+    def tags(ids: Any) -> Any:
+        with torch.inference_mode():
+            return model(**{name: torch.from_numpy(array) for name, array in with_masks(ids).items()}).logits.numpy()
+
+    return {"tags": tags}
+
+
+def with_masks(ids: Any) -> dict[str, Any]:
+    """What BERT takes, of ids that are all of one text: names to arrays like them."""
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
 def _ctc(checkpoint: Path) -> Works:

@@ -15,15 +15,35 @@ ALIKE = 0.98
 AT_START = 20
 # A text of fewer different letters would agree with anything.
 DIFFERENT = 5
-DEVIATION = {"logits": 2e-3, "log-mel": 1e-3, "pixels": 1e-5}
+DEVIATION = {"logits": 2e-3, "tags": 2e-3, "log-mel": 1e-3, "pixels": 1e-5}
 # faster-whisper pads the end of a clip otherwise: frames that it touches are left out.
 _FRAMES = 2990
 
 
+def compared(work: str, generated: bool, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, float]:
+    """What is told of an answer beside its time.
+
+    Returns:
+        ``"agreement"``, see :func:`agreement`; for logits also ``"cosine"``, the mean over rows, and ``"same"``,
+        the share of rows whose greatest is torch's.
+    """
+    found = {"agreement": agreement(work, generated, answer, reference)}
+    if work not in ("logits", "tags"):
+        return found
+    one, other = (np.load(each["array"]) for each in (answer, reference))
+    one, other = (each.reshape(-1, each.shape[-1]) for each in (one, other))
+    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
+    cosine = float(np.mean((one * other).sum(axis=-1) / lengths))
+    same = float(np.mean(one.argmax(axis=-1) == other.argmax(axis=-1)))
+    return {**found, "cosine": round(cosine, 5), "same": round(same, 4)}
+
+
 def agreement(work: str, generated: bool, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> float:
-    """A share of letters (1 is best), or a greatest deviation (0 is best) where there are numbers."""
+    """A share of labels or letters (1 is best), or a greatest deviation (0 is best) where there are numbers."""
     if work == "speech" and min(len(set(_letters(text))) for text in reference["texts"]) < DIFFERENT:
         raise SystemExit(f"torch's texts are too uniform to compare anything with them: {reference['texts']}")
+    if work == "label":
+        return float(np.mean([one == other for one, other in zip(answer["texts"], reference["texts"], strict=True)]))
     if "texts" in answer:
         texts = zip(answer["texts"], reference["texts"], strict=True)
         return round(min(_common(_letters(one), _letters(other), generated) for one, other in texts), 4)

@@ -1,6 +1,7 @@
-"""The process of one contender of speech and vision; commands and answers are lines of JSON, as in :mod:`.worker`.
+"""The process of one contender of recognition; commands and answers are lines of JSON, as in :mod:`.worker`.
 
-``python -m benchmarks.peers.media_worker CONTENDER CHECKPOINT FOLDER`` in the contender's own environment. Commands:
+``python -m benchmarks.peers.recognition_worker CONTENDER CHECKPOINT FOLDER`` in the contender's own environment.
+Commands:
 
 - ``{"do": "prepare"}``: convert the checkpoint into the folder, once, for later processes.
 - ``{"do": "load"}``: open what was prepared; answers with the works that it can do, seconds and versions.
@@ -30,7 +31,7 @@ from ..measure import versions
 from .process import Suite
 from .worker import THREADS, Contender, peak, take_output
 
-__all__ = ["MEDIA", "NEW_TOKENS", "THREADS", "Works", "model_type"]
+__all__ = ["NEW_TOKENS", "RECOGNITION", "THREADS", "Works", "model_type"]
 
 Works: TypeAlias = dict[str, Callable[[Any], Any]]
 
@@ -43,13 +44,22 @@ CONTENDERS = {
     "ctranslate2 fp32": Contender("ctranslate2", "fp32"),
     "faster-whisper fp32": Contender("faster_whisper", "fp32"),
     "onnx-asr fp32": Contender("onnx_asr", "fp32"),
+    "torchless int8": Contender("torchless", "int8"),
+    "torchless int8-static": Contender("torchless", "int8-static"),
+    "openvino int8": Contender("openvino", "int8"),
+    "optimum int8": Contender("optimum", "int8"),
+    "optimum int8-static": Contender("optimum", "int8-static"),
+    "ctranslate2 int8": Contender("ctranslate2", "int8"),
 }
-MEDIA = Suite(
-    CONTENDERS, f"{__package__}.media_worker", f"{__package__}.media_models", Path(__file__).with_name("media")
+RECOGNITION = Suite(
+    CONTENDERS,
+    f"{__package__}.recognition_worker",
+    f"{__package__}.recognition_models",
+    Path(__file__).with_name("recognition"),
 )
 _PACKAGES = (
-    "torch", "transformers", "optimum-onnx", "onnxruntime", "openvino", "ctranslate2", "faster-whisper", "onnx-asr",
-    "numpy", "pillow",
+    "torch", "transformers", "optimum", "optimum-onnx", "onnxruntime", "openvino", "nncf", "ctranslate2",
+    "faster-whisper", "onnx-asr", "numpy", "pillow",
 )  # fmt: skip
 
 
@@ -57,7 +67,7 @@ def main() -> None:
     """Answer commands until the input ends."""
     contender, checkpoint, folder = CONTENDERS[sys.argv[1]], Path(sys.argv[2]), Path(sys.argv[3])
     answers = take_output()
-    module = importlib.import_module(f".media.{contender.engine}", __package__)
+    module = importlib.import_module(f".recognition.{contender.engine}", __package__)
     works: Works = {}
     for line in sys.stdin:
         command = json.loads(line)

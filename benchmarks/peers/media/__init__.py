@@ -1,1 +1,0 @@
-"""Contenders of speech and vision: a module each, with ``prepare`` and ``load``; see :mod:`..media_worker`."""
