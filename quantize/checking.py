@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from torchless.bundle import Bundle
 from torchless.environment import cpu_count, onnxruntime
@@ -17,6 +16,7 @@ from .drift import Drift
 from .entries import list_variants
 from .measure import Measured, compare, outputs_drift
 from .samples import Feeds
+from .staging import Staging
 from .variant import Variant
 
 BOUNDS = {"fp16": 0.05, "q8": 0.1, "int8": 0.5, "int8-static": 0.5, "q4": 0.5}
@@ -26,19 +26,19 @@ _BOUND = 0.5  # of what was put together of several schemes
 _TIMED_SECONDS = 0.5
 
 
-def measured(folder: Path, opened: Bundle, made: Sequence[Variant], feeds: Feeds | None) -> list[Variant]:
+def measured(staging: Staging, opened: Bundle, made: Sequence[Variant], feeds: Feeds | None) -> list[Variant]:
     """The variants with what was measured of them.
 
     Raises:
         QuantizationError: one does not run, or drifts beyond its bound.
     """
-    threads = opened.settings.threads
+    folder, threads = staging.folder, opened.settings.threads
     try:
         if feeds is None:
             for variant in made:
                 Session(folder / variant.graph.model.file)
             return list(made)
-        list_variants(folder, opened.manifest, made)
+        list_variants(staging, opened.manifest, made)
         dtypes = {variant.role: variant.dtype for variant in made}
         found = compare(folder, dtypes, feeds, threads=threads, seconds=_TIMED_SECONDS, memory=False)
         for role, result in found.items():

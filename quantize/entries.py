@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from torchless.bundle import Bundle
 from torchless.errors import QuantizationError
@@ -20,10 +19,10 @@ _TOLERANCE = {"fp16": 2e-2, "q8": 0.1, "int8": 1.0, "int8-static": 1.0, "q4": 1.
 _USUAL, _MARGIN = 1.0, 2.0
 
 
-def list_variants(folder: Path, manifest: Manifest | None, made: Sequence[Variant]) -> None:
-    """Let the working copy's manifest list the variants, so that it can be opened with them."""
+def list_variants(staging: Staging, manifest: Manifest | None, made: Sequence[Variant]) -> None:
+    """Let the working copy's manifest list variants, so that it can be opened with them."""
     if manifest is not None:
-        _write(folder / FILE_NAME, _listing(manifest, made))
+        _write(staging, _listing(manifest, made))
 
 
 def _listing(manifest: Manifest, made: Sequence[Variant]) -> Manifest:
@@ -33,9 +32,8 @@ def _listing(manifest: Manifest, made: Sequence[Variant]) -> Manifest:
     return replace(manifest, graphs=graphs)
 
 
-def _write(path: Path, manifest: Manifest) -> None:
-    path.unlink(missing_ok=True)  # a link to the bundle's own
-    path.write_text(manifest.to_json(), encoding="utf-8")
+def _write(staging: Staging, manifest: Manifest) -> None:
+    staging.claim(FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def enter(staging: Staging, made: Sequence[Variant], recommend: bool) -> None:
@@ -44,13 +42,12 @@ def enter(staging: Staging, made: Sequence[Variant], recommend: bool) -> None:
     if manifest is None:
         raise QuantizationError(f"{staging.folder.parent / FILE_NAME} has gone")
     manifest = _listing(manifest, made)
-    path = staging.claim(FILE_NAME)
-    _write(path, manifest)
+    _write(staging, manifest)
     opened = Bundle(staging.folder)
     names = list(dict.fromkeys(variant.dtype for variant in made))
     references = tuple(_tolerating(opened, reference, names) for reference in manifest.references)
     manifest = replace(manifest, references=references)
-    _write(path, replace(manifest, dtype=recommended(manifest)) if recommend else manifest)
+    _write(staging, replace(manifest, dtype=recommended(manifest)) if recommend else manifest)
 
 
 def _tolerating(bundle: Bundle, reference: Reference, names: Sequence[str]) -> Reference:

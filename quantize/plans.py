@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -18,7 +18,8 @@ from torchless.files import check_size, inside
 from . import hardware
 from .schemes import OPTIONS, SCHEMES, Scheme
 
-SchemeOrName = str | Scheme
+Choice = str | Scheme | Mapping[str, str | Scheme]
+"""A scheme for all graphs, or by role for some of them; by its name or ready-made."""
 
 _QUANTIZED = (
     "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger",
@@ -55,28 +56,36 @@ def local_folder(bundle: str | Path) -> Path:
 
 
 def plans(
-    bundle: Bundle, scheme: SchemeOrName | Mapping[str, SchemeOrName], options: Mapping[str, Any], overwrite: bool
-) -> list[Plan]:
-    """What is to be made of each graph.
+    bundle: Bundle, choice: Choice | Sequence[Choice], options: Mapping[str, Any], overwrite: bool
+) -> list[list[Plan]]:
+    """What is to be made of the graphs; those of one choice run together.
 
     Args:
         bundle: the opened bundle.
-        scheme: one for all graphs, or by role for some.
+        choice: one scheme for all graphs, or by role for some; or several such choices.
         options: of the schemes that are given by name; each must belong to one of them.
         overwrite: whether variants that are there are replaced.
 
     Raises:
-        OptionError: an unknown scheme, role or option, or a variant that is there.
+        OptionError: an unknown scheme, role or option, or a variant that is there, or is chosen twice.
         QuantizationError: a graph that has no float32 variant.
     """
-    wanted = dict(scheme) if isinstance(scheme, Mapping) else dict.fromkeys(bundle.dtypes, scheme)
-    if not wanted or not set(wanted) <= set(bundle.dtypes):
-        raise OptionError(f"scheme by role {sorted(map(str, wanted))}: the bundle's graphs are {sorted(bundle.dtypes)}")
-    _check_options(wanted, options)
-    made = [_plan(bundle, role, _scheme(name, options), overwrite) for role, name in wanted.items()]
-    halves = [plan for plan in made if plan.scheme.name == "fp16"]
-    if halves and len(halves) < len(bundle.dtypes):
-        raise OptionError(f"fp16 is for all of {sorted(bundle.dtypes)} or none: they hand each other caches in float16")
+    choices = [choice] if isinstance(choice, (str, Scheme, Mapping)) else list(choice)
+    wanted = [
+        dict(choice) if isinstance(choice, Mapping) else dict.fromkeys(bundle.dtypes, choice) for choice in choices
+    ]
+    if not wanted or not all(wanted):
+        raise OptionError("no scheme: choose one or more")
+    for roles in wanted:
+        if not set(roles) <= set(bundle.dtypes):
+            raise OptionError(f"scheme by role {sorted(map(str, roles))}: the graphs are {sorted(bundle.dtypes)}")
+    _check_options([scheme for roles in wanted for scheme in roles.values()], options)
+    made = [[_plan(bundle, role, _scheme(name, options), overwrite) for role, name in w.items()] for w in wanted]
+    names = [(plan.role, plan.scheme.name) for group in made for plan in group]
+    if len(set(names)) < len(names):
+        raise OptionError(f"a scheme is chosen twice for one graph: {names}")
+    for group in made:
+        _check_halves(bundle, group)
     return made
 
 
@@ -98,9 +107,15 @@ def load(plan: Plan) -> ir.Model:
     return model
 
 
-def _check_options(wanted: Mapping[str, SchemeOrName], options: Mapping[str, Any]) -> None:
+def _check_halves(bundle: Bundle, group: Sequence[Plan]) -> None:
+    halves = [plan for plan in group if plan.scheme.name == "fp16"]
+    if halves and len(halves) < len(bundle.dtypes):
+        raise OptionError(f"fp16 is for all of {sorted(bundle.dtypes)} or none: they hand each other caches in float16")
+
+
+def _check_options(schemes: Sequence[str | Scheme], options: Mapping[str, Any]) -> None:
     """Refuse options that none of the schemes has; each scheme refuses wrong values."""
-    names = [name for name in wanted.values() if not isinstance(name, Scheme)]
+    names = [name for name in schemes if not isinstance(name, Scheme)]
     for name in names:
         Scheme.checked(name)
     for option in options:
@@ -110,7 +125,7 @@ def _check_options(wanted: Mapping[str, SchemeOrName], options: Mapping[str, Any
             raise OptionError(f"option {option!r} with {', '.join(dict.fromkeys(names)) or 'made schemes'}: {known}")
 
 
-def _scheme(scheme: SchemeOrName, options: Mapping[str, Any]) -> Scheme:
+def _scheme(scheme: str | Scheme, options: Mapping[str, Any]) -> Scheme:
     """The scheme with those options that it has, and the machine's choice of range."""
     if not isinstance(scheme, Scheme):
         scheme = Scheme.checked(scheme, **{name: value for name, value in options.items() if name in OPTIONS[scheme]})

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from torchless.errors import QuantizationError, TorchlessError
+from torchless.manifest import FILE_NAME
 
 _KEPT = ".kept"
 
@@ -57,13 +58,13 @@ class Staging:
         return path
 
     def publish(self) -> None:
-        """Move the claimed files into the bundle in the order of their claims; if one cannot be, none is.
+        """Move the claimed files into the bundle, the manifest last; if one cannot be, none is.
 
         Of a file that was claimed and not written the bundle's is removed.
         """
         moved: list[str] = []
         try:
-            for name in self._claimed:
+            for name in sorted(self._claimed, key=lambda name: name == FILE_NAME):
                 moved.append(name)
                 if (self.folder / name).exists():
                     (self.folder / name).replace(self._bundle / name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +15,7 @@ from . import saving
 from .checking import measured, warn
 from .conversion import convert_role
 from .entries import enter
-from .plans import Plan, SchemeOrName, load, local_folder, plans
+from .plans import Choice, Plan, load, local_folder, plans
 from .samples import Feeds, record
 from .staging import Staging, staged
 from .variant import Conversion, Variant
@@ -23,7 +23,7 @@ from .variant import Conversion, Variant
 
 def quantize(
     bundle: str | Path,
-    scheme: SchemeOrName | Mapping[str, SchemeOrName] = "int8",
+    scheme: Choice | Sequence[Choice] = "int8",
     *,
     calibrate: str | Path | None = None,
     limit: int = 128,
@@ -41,12 +41,13 @@ def quantize(
 
     Example::
 
-        quantize("models/sst2", "int8")
+        quantize("models/sst2", ["int8", "q4"])
         quantize("models/t5", {"encoder_model": "int8", "decoder_model": "q4"}, block_size=64)
 
     Args:
         bundle: the bundle's folder.
-        scheme: "int8", "int8-static", "q8", "q4" or "fp16" for all graphs, or by role for some of them.
+        scheme: "int8", "int8-static", "q8", "q4" or "fp16" for all graphs, or by role for some of them; or several
+            such choices.
         calibrate: a file or folder of inputs, see :func:`.sources.read_source`: the ranges of int8-static are taken on
             them, and every scheme is compared with float32 on them. None takes what the manifest has recorded.
         limit: inputs of ``calibrate`` that are used at the most.
@@ -57,7 +58,7 @@ def quantize(
         options: those of the schemes, see :class:`.schemes.Scheme`, such as ``exclude``, ``block_size``, ``method``.
 
     Returns:
-        What was made, by the order of the graphs.
+        What was made, in the order of the choices and graphs.
 
     Raises:
         OptionError: an unknown scheme, role, option, wrong calibration data, or a variant that is already there.
@@ -70,7 +71,8 @@ def quantize(
     report = progress or default_report()
     with timed(report, "references" if calibrate is None else "calibrate"):
         feeds = recorded(opened, calibrate, limit)
-    return write(opened, _conversions(chosen, feeds, report), feeds, recommend=recommend, report=report)
+    groups = [_conversions(group, feeds, report) for group in chosen]
+    return write(opened, groups, feeds, recommend=recommend, report=report)
 
 
 def recorded(bundle: Bundle, calibrate: str | Path | None, limit: int) -> Feeds | None:
@@ -82,7 +84,7 @@ def recorded(bundle: Bundle, calibrate: str | Path | None, limit: int) -> Feeds 
 
 def write(
     bundle: Bundle,
-    conversions: Iterable[Conversion],
+    groups: Iterable[Iterable[Conversion]],
     feeds: Feeds | None,
     *,
     recommend: bool = True,
@@ -92,7 +94,7 @@ def write(
 
     Args:
         bundle: the opened bundle; its threads are those that time is measured with.
-        conversions: the graphs, made one after another; variants of the same names are replaced.
+        groups: the graphs, those that run together in one group; variants of the same names are replaced.
         feeds: recorded inputs to compare on, or None where there are none.
         recommend: whether ``dtype="auto"`` picks by what was measured.
         report: called with the steps.
@@ -101,9 +103,11 @@ def write(
         QuantizationError: a graph that does not run or drifts too far; a folder that cannot be written.
     """
     with staged(bundle.folder) as staging:
-        made = [_saved(staging, bundle, conversion, feeds) for conversion in conversions]
-        with timed(report or silent, "measure"):
-            made = measured(staging.folder, bundle, made, feeds)
+        made: list[Variant] = []
+        for group in groups:
+            variants = [_saved(staging, bundle, conversion, feeds) for conversion in group]
+            with timed(report or silent, "measure"):
+                made += measured(staging, bundle, variants, feeds)
         if bundle.manifest is not None:
             enter(staging, made, recommend)
         staging.publish()
