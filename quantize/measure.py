@@ -23,6 +23,7 @@ from .samples import Feeds
 # Inputs that time is taken on, and rounds over all of them at the least.
 _TIMED = 6
 _ROUNDS = 3
+_TURN = 0.01  # seconds
 
 _LOAD = """
 import json, os, resource, sys
@@ -74,6 +75,7 @@ def compare(
     threads: int | None = None,
     seconds: float = 1.0,
     memory: bool = True,
+    forced: Forced | None = None,
 ) -> dict[str, Measured]:
     """Measure variants of a bundle's graphs.
 
@@ -83,8 +85,9 @@ def compare(
         feeds: recorded inputs, see :func:`.samples.record`.
         baseline: the variant that all graphs are compared with.
         threads: threads inside one operator; None takes what the process may use.
-        seconds: how long time is taken for each graph; each input is run three times at the least.
+        seconds: how long time is taken for each graph; each input has three turns at the least.
         memory: whether to measure the memory of loading, in a process for each graph.
+        forced: continuations by the baseline, where they were made before.
 
     Raises:
         OptionError: the bundle has no such variant, or there are no recorded inputs of a graph.
@@ -92,10 +95,12 @@ def compare(
     expected = Bundle.open(folder, dtype=baseline, threads=threads)
     if missing := [role for role in dtypes if not feeds.by_role.get(role)]:
         raise OptionError(f"no recorded inputs of {missing[0]}: record() them with a bundle that has it")
-    forced = Forced(expected, feeds.by_role) if continues(expected) else None
+    if forced is None and continues(expected):
+        forced = Forced(expected, feeds.by_role)
     found = {}
     for role, dtype in dtypes.items():
-        chosen = dict.fromkeys(expected.dtypes, baseline) | {role: dtype}
+        alone = dict.fromkeys(expected.dtypes, baseline) | {role: dtype}
+        chosen = alone if "fp16" not in dtypes.values() else alone | dict(dtypes)  # caches are handed over in float16
         variant = Bundle.open(folder, dtype=chosen, threads=threads)
         sessions = expected.session(role), variant.session(role)
         times = _times(sessions, _typical(feeds.by_role[role]), seconds)
@@ -144,20 +149,31 @@ def _typical(feeds: Sequence[Mapping[str, Array]]) -> list[Mapping[str, Array]]:
 
 
 def _times(sessions: Sequence[Session], feeds: Sequence[Mapping[str, Array]], seconds: float) -> list[float]:
-    """Milliseconds of a call of each session, which take turns: means over the feeds of the median times."""
+    """Milliseconds of a call of each session: means over the feeds of the median times.
+
+    Sessions take turns of several calls, of which the first is not counted: until then the threads of the session
+    before may go on waiting for work, and take the processors.
+    """
     times: list[list[list[float]]] = [[[] for _ in feeds] for _ in sessions]
-    for session in sessions:
-        for feed in feeds:
-            session.run(feed)  # allocates
     end, rounds = time.perf_counter() + seconds, 0
     while rounds < _ROUNDS or time.perf_counter() < end:
         for place, feed in enumerate(feeds):
             for number, session in enumerate(sessions):
-                start = time.perf_counter()
-                session.run(feed)
-                times[number][place].append(1e3 * (time.perf_counter() - start))
+                times[number][place] += _turn(session, feed)
         rounds += 1
     return [statistics.mean(map(statistics.median, of_session)) for of_session in times]
+
+
+def _turn(session: Session, feed: Mapping[str, Array]) -> list[float]:
+    """Milliseconds of some calls: as many as fit into the time of a turn, but one at least."""
+    session.run(feed)
+    found: list[float] = []
+    begin = time.perf_counter()
+    while not found or time.perf_counter() - begin < _TURN:
+        start = time.perf_counter()
+        session.run(feed)
+        found.append(1e3 * (time.perf_counter() - start))
+    return found
 
 
 def _load_mib(folder: Path, role: str, dtypes: Mapping[str, str]) -> float | None:
