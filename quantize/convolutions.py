@@ -25,20 +25,28 @@ class Convolution:
     """A convolution with constant weights.
 
     Attributes:
-        input: ``(batch, inputs, ...)``.
         weight: an initializer, ``(outputs, inputs / groups, ...)``.
         bias: an initializer ``(outputs,)``, or None.
-        output: what the last node gives.
         nodes: the convolution, and the Relu that alone uses its result.
         floor: the least number of the output that still counts: a Gelu behind it makes nothing of what is below.
     """
 
-    input: ir.Value
     weight: ir.Value
     bias: ir.Value | None
-    output: ir.Value
     nodes: tuple[ir.Node, ...]
     floor: float
+
+    @property
+    def input(self) -> ir.Value:
+        """What is convolved, ``(batch, inputs, ...)``: of now, as what gave it may have been replaced."""
+        (value, *_) = self.nodes[0].inputs
+        assert value is not None
+        return value
+
+    @property
+    def output(self) -> ir.Value:
+        """What the last node gives."""
+        return self.nodes[-1].outputs[0]
 
 
 def convolutions(rewriter: Rewriter, scheme: Scheme) -> tuple[list[Convolution], dict[str, str]]:
@@ -76,7 +84,7 @@ def _find(node: ir.Node, scheme: Scheme) -> tuple[Convolution | None, str]:
     user = _only_user(node)
     nodes = (node, user) if user is not None and user.op_type == "Relu" else (node,)
     floor = _GELU if user is not None and user.op_type == "Gelu" else -math.inf
-    return Convolution(source, weight, bias, nodes[-1].outputs[0], nodes, floor), ""
+    return Convolution(weight, bias, nodes, floor), ""
 
 
 def _only_user(node: ir.Node) -> ir.Node | None:
