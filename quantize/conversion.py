@@ -31,9 +31,13 @@ def convert_role(model: ir.Model, scheme: Scheme, feeds: Sequence[Feed] | None =
     Raises:
         OptionError: int8-static without feeds.
     """
-    if scheme.name == "int8-static":
-        return _static(model, scheme, feeds)
-    return _CONVERTERS[scheme.name](model, scheme)
+    static = scheme.name == "int8-static"
+    converted = _static(model, scheme, feeds) if static else _CONVERTERS[scheme.name](model, scheme)
+    if scheme.rest is None:
+        return converted
+    after = convert_role(converted.model, scheme.rest, feeds)
+    left = {name: reason for name, reason in after.left.items() if name in converted.left}
+    return Converted(after.model, converted.quantized | after.quantized, left)
 
 
 def _static(model: ir.Model, scheme: Scheme, feeds: Sequence[Feed] | None) -> Converted:

@@ -47,6 +47,7 @@ class Scheme:
         method: int8-static: how the range of an activation follows from what was seen.
         percentile: int8-static: share of the values, in percent, that the range of ``method="percentile"`` holds.
         exclude: names of weights or nodes that stay as they are, with ``*`` and ``?``.
+        rest: a scheme for what ``exclude`` leaves, where a search found that to be better than float32.
 
     Example:
         >>> Scheme.checked("q4", block_size=64).options
@@ -61,6 +62,7 @@ class Scheme:
     method: str = "minmax"
     percentile: float = 99.99
     exclude: tuple[str, ...] = ()
+    rest: Scheme | None = None
 
     @classmethod
     def checked(cls, name: str, **options: Any) -> Scheme:
@@ -89,7 +91,8 @@ class Scheme:
         values = {name: value for name, value in asdict(self).items() if value is not None}
         values = dict.fromkeys(asdict(self)) | MEASURED.get(self.name, {}) | values
         kept = [name for name in OPTIONS[self.name] if name != "percentile" or self.method == "percentile"]
-        return {name: values[name] for name in kept}
+        rest = {} if self.rest is None else {"rest": {"scheme": self.rest.name, **self.rest.options}}
+        return {name: values[name] for name in kept} | rest
 
     def excludes(self, *names: str | None) -> bool:
         """Whether one of a node's names is to be left alone."""
