@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torchless.errors import MissingDependencyError
+from torchless.errors import MissingDependencyError, OptionError
 from torchless.progress import Report, default_report, timed
 
 from . import bundle
@@ -31,6 +32,8 @@ def export(
     opset: int = DEFAULT_OPSET,
     revision: str | None = None,
     overwrite: bool = False,
+    quantize: str | Sequence[str | Mapping[str, str]] = (),
+    calibrate: str | Path | None = None,
     progress: Report | None = None,
 ) -> Path:
     """Export a checkpoint to a bundle that torchless runs without torch.
@@ -54,6 +57,8 @@ def export(
         opset: version of the ONNX operators, from 18 to 23.
         revision: branch, tag or commit of a model on the hub.
         overwrite: replace the bundle that ``output`` already holds.
+        quantize: quantized variants to add, as :func:`torchless.quantize.quantize` takes them: "int8", "q4", ...
+        calibrate: a file or folder of inputs for that; by default those that the bundle records.
         progress: called with each step's name and None at its start, and its seconds at its end. By default steps
             are shown on stderr where that is a terminal.
 
@@ -64,7 +69,8 @@ def export(
         ExportError: the checkpoint cannot be found, read or exported, or the output cannot be written.
         VerificationError: no graph could be made that agrees with the checkpoint.
         TaskError: an unknown task, or none given and none to be inferred.
-        OptionError: a wrong dtype, attention, device, opset or revision.
+        OptionError: a wrong dtype, attention, device, opset or revision, or a scheme that cannot be had.
+        QuantizationError: a variant that is too far from the checkpoint.
         DeviceError: the device is not there.
         MissingDependencyError: torch or another package of the "export" extra is not installed.
     """
@@ -74,7 +80,10 @@ def export(
     target = Path(output).expanduser().resolve()
     bundle.check_output(target, overwrite)
     _check_installed()
-    return _run(checkpoint, target, task, options, revision, progress or default_report())
+    schemes = [quantize] if isinstance(quantize, str) else list(quantize)
+    _check_schemes(schemes, options, calibrate)
+    report = progress or default_report()
+    return _run(checkpoint, target, task, options, revision, report, partial(_quantize, schemes, calibrate, report))
 
 
 def _run(
@@ -84,6 +93,7 @@ def _run(
     options: Options,
     revision: str | None,
     report: Report,
+    finish: Callable[[Path], None],
 ) -> Path:
     from . import checkpoint, hub, weights, writer
     from .quiet import quiet
@@ -94,7 +104,35 @@ def _run(
             files = hub.checkpoint_folder(source, revision)
             loaded: Checkpoint = weights.complete(checkpoint.load(files, task, options.device))
         writer.write(folder, loaded, writer.Origin(files, str(source), revision), options, report)
+        finish(folder)
     return target
+
+
+def _check_schemes(schemes: Sequence[str | Mapping[str, str]], options: Options, calibrate: str | Path | None) -> None:
+    """Raise OptionError where variants cannot be made, before the export takes its time."""
+    from torchless.quantize import Scheme
+
+    if calibrate is not None and not schemes:
+        raise OptionError("calibrate is for quantize=..., which is not given")
+    if calibrate is not None and not Path(calibrate).expanduser().exists():
+        raise OptionError(f"calibration data: no file or folder at {calibrate}")
+    names = [name for scheme in schemes for name in ([scheme] if isinstance(scheme, str) else scheme.values())]
+    for name in names:
+        Scheme.checked(name)
+    if names and "fp32" not in options.dtypes:
+        raise OptionError(f"quantize={names} starts from float32: add 'fp32' to dtype={options.dtypes}")
+    if twice := set(names) & set(options.dtypes):
+        raise OptionError(f"{', '.join(sorted(twice))} is asked for both as dtype and by quantize")
+
+
+def _quantize(
+    schemes: Sequence[str | Mapping[str, str]], calibrate: str | Path | None, report: Report, folder: Path
+) -> None:
+    """Add quantized variants to the bundle that is being written."""
+    if schemes:
+        from torchless.quantize import quantize
+
+        quantize(folder, schemes, calibrate=calibrate, progress=report)
 
 
 def _check_installed() -> None:

@@ -3,6 +3,7 @@
 Importing this package imports onnx_ir; :func:`quantize` also ONNX Runtime.
 """
 
+from . import required  # noqa: F401  before what needs them
 from .dynamic import to_int8
 from .half import to_half
 from .schemes import SCHEMES, Scheme

@@ -37,11 +37,7 @@ def plot(report: Report, path: Path) -> Path:
         OptionError: another ending, or a folder that is not there.
         MissingDependencyError: matplotlib is not installed.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"a plot is a file that ends in {', '.join(SUFFIXES)}, not {path}")
-    if not path.parent.is_dir():
-        raise OptionError(f"a plot cannot be written to {path}: there is no such folder")
-    figures, agg = _matplotlib()
+    figures, agg = check(path)
     figure = figures.Figure(figsize=(9.6, 4.8), dpi=150, layout="constrained")
     agg.FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=(2.4, 1))
@@ -57,6 +53,15 @@ def plot(report: Report, path: Path) -> Path:
     )  # fmt: skip
     figure.savefig(path)
     return path
+
+
+def check(path: Path) -> tuple[Any, Any]:
+    """Two modules of matplotlib, if a plot can be drawn and written to the path; raises as :func:`plot` does."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise OptionError(f"a plot is a file that ends in {', '.join(SUFFIXES)}, not {path}")
+    if not path.parent.is_dir():
+        raise OptionError(f"a plot cannot be written to {path}: there is no such folder")
+    return _matplotlib()
 
 
 def quality(report: Report) -> tuple[str, list[float]]:

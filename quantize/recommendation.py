@@ -10,6 +10,7 @@ from torchless.manifest import GraphSpec, Manifest
 FASTER = 1.05
 AGREES = 0.99
 DRIFTS = 0.1
+INPUTS = 16
 
 
 def recommended(manifest: Manifest) -> dict[str, str | dict[str, str]]:
@@ -17,7 +18,8 @@ def recommended(manifest: Manifest) -> dict[str, str | dict[str, str]]:
 
     On the CPU each graph's variant with the highest speed, if it is at least 1.05 times as fast as float32, chooses the
     same in 99 of 100 cases (where a graph chooses nothing: its outputs' cosine is 0.99), and drifts by a tenth of the
-    outputs' size at the most. On CUDA fp16 where every graph has it, for int8 has no kernels there.
+    outputs' size at the most; all of this on 16 inputs or more that were given for it, for the inputs that a manifest
+    records are few and arbitrary. On CUDA fp16 where every graph has it, for int8 has no kernels there.
     """
     without = ("fp16",) if len(manifest.graphs) > 1 else ()  # it needs all graphs, which may be fastest in others
     chosen = {
@@ -48,5 +50,6 @@ def _passes(quantization: dict[str, Any]) -> bool:
     speed, drift = quantization.get("speed"), quantization.get("drift")
     if not speed or not drift:
         return False
+    given = drift["on"]["kind"] != "references" and drift["on"]["count"] >= INPUTS
     same = drift["cosine"] if drift["agreement"] is None else drift["agreement"]
-    return bool(speed["ratio"] >= FASTER and same >= AGREES and drift["relative"] <= DRIFTS)
+    return bool(given and speed["ratio"] >= FASTER and same >= AGREES and drift["relative"] <= DRIFTS)

@@ -1,4 +1,4 @@
-"""The ``torchless`` command: export, run, info, verify."""
+"""The ``torchless`` command: export, quantize, run, info, verify."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import __version__, cli_run, tasks
+from . import __version__, cli_info, cli_quantize, cli_run, tasks
 from .bundle import Bundle
 from .errors import TorchlessError
-from .pipelines import PIPELINES
 
 _OK, _MISTAKE, _INTERRUPTED = 0, 2, 130
 
@@ -68,6 +67,13 @@ def _parser(helping: bool) -> argparse.ArgumentParser:
     export.add_argument("--opset", type=int, help="ONNX operator set")
     export.add_argument("--revision", help="branch, tag or commit of a model id")
     export.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
+    export.add_argument(
+        "--quantize", nargs="+", default=[], metavar="SCHEME", help="variants to add, as torchless quantize --scheme"
+    )
+    export.add_argument("--calibrate", type=Path, metavar="PATH", help="inputs to calibrate --quantize on")
+
+    quantize = commands.add_parser("quantize", help="add variants in lower precision (needs the quantize extra)")
+    cli_quantize.add_arguments(quantize)
 
     # A prefix of --top-k or the like belongs to the task's own options, which are parsed afterwards.
     run = commands.add_parser(
@@ -110,8 +116,14 @@ def _export(parsed: argparse.Namespace, rest: list[str]) -> None:
         **({} if parsed.opset is None else {"opset": parsed.opset}),
         revision=parsed.revision,
         overwrite=parsed.overwrite,
+        quantize=cli_quantize.choices(parsed.quantize),
+        calibrate=parsed.calibrate,
     )
     print(folder)
+
+
+def _quantize(parsed: argparse.Namespace, rest: list[str]) -> None:
+    cli_quantize.run(parsed)
 
 
 def _run(parsed: argparse.Namespace, rest: list[str]) -> None:
@@ -121,28 +133,7 @@ def _run(parsed: argparse.Namespace, rest: list[str]) -> None:
 
 
 def _info(parsed: argparse.Namespace, rest: list[str]) -> None:
-    bundle = Bundle.open(parsed.bundle)
-    manifest = bundle.manifest
-    reads_text = bundle.task is None or bundle.task not in PIPELINES or PIPELINES[bundle.task].reads_text
-    description: dict[str, Any] = {
-        "folder": str(bundle.folder),
-        "task": bundle.task,
-        "model_type": bundle.config.get("model_type"),
-        "max_length": bundle.tokenizer.max_length if reads_text else None,
-        "labels": bundle.labels if "id2label" in bundle.config else [],
-        "graphs": bundle.dtypes,
-    }
-    if manifest is not None:
-        description["graphs"] = {
-            role: {dtype: sum(file.bytes for file in (graph.model, *graph.data)) for dtype, graph in variants.items()}
-            for role, variants in manifest.graphs.items()
-        }
-        description["provenance"] = manifest.provenance
-    if parsed.json:
-        print(json.dumps(description, ensure_ascii=False))
-        return
-    for name, value in description.items():
-        print(f"{name:12} {value}")
+    cli_info.run(Bundle.open(parsed.bundle), as_json=parsed.json)
 
 
 def _verify(parsed: argparse.Namespace, rest: list[str]) -> None:
@@ -172,4 +163,4 @@ def _show_warning(
     print(f"torchless: warning: {message}", file=sys.stderr)
 
 
-_COMMANDS = {"export": _export, "run": _run, "info": _info, "verify": _verify}
+_COMMANDS = {"export": _export, "quantize": _quantize, "run": _run, "info": _info, "verify": _verify}
