@@ -135,6 +135,7 @@ class _Static:
         if reason := self._missing(convolution.input) or self._missing(convolution.output):
             return reason
         first, output = convolution.nodes[0], convolution.output
+        graph = first.graph
         quantized = self._input(convolution.input, first)
         constants = self._constants(convolution, quantized.step)
         scale, zero = self._steps(output, convolution.floor)
@@ -144,7 +145,7 @@ class _Static:
         self._rewriter.insert(first, [node, back])
         self._rewriter.record(convolution.weight, "QLinearConv")
         self._rewriter.replace(convolution.nodes, back.outputs[0])
-        self._quantized[back.outputs[0], first.graph] = _Quantized(node.outputs[0], scale, zero)
+        self._quantized[back.outputs[0], graph] = _Quantized(node.outputs[0], scale, zero)
         return ""
 
     def _missing(self, value: ir.Value) -> str:
