@@ -16,6 +16,7 @@ from torchless.errors import ExportError
 from . import attention, cached_attention
 from .architectures import adapted
 from .checkpoint import Checkpoint
+from .first_convolution import folded_norms
 from .graph import clean
 from .plans import Plan, finish
 from .readers import as_tensors, reader_for
@@ -61,7 +62,7 @@ def capture_plan(model: PreTrainedModel, plan: Plan, opset: int) -> ir.Model:
         ExportError: torch cannot trace the model or has no ONNX translation of an operator in it.
     """
     inputs = torch.utils._pytree.tree_map(lambda tensor: tensor.to(model.device), plan.inputs)
-    with cached_attention.attending(model, cached_attention.IMPLEMENTATION), adapted(model):
+    with _attention(model, cached_attention.IMPLEMENTATION), adapted(model):
         graph = _trace(plan.module, inputs, plan.axes, plan.input_names, plan.output_names, opset)
     finish(graph, plan)
     return graph
@@ -105,7 +106,7 @@ def attention_of(model: ir.Model) -> str:
 
 @contextmanager
 def _attention(model: PreTrainedModel, implementation: str) -> Iterator[None]:
-    with cached_attention.attending(model, implementation):
+    with cached_attention.attending(model, implementation), folded_norms(model):
         yield
 
 
