@@ -129,7 +129,7 @@ def _separated(path: Path, content: str, delimiter: str) -> Iterator[Row]:
                 raise InputError(f"line {reader.line_num} of {path} has more values than the header has names")
             yield Row(path, reader.line_num, row)
     except csv.Error as error:
-        raise InputError(f"line {reader.line_num} of {path} cannot be read: {error}") from error
+        raise InputError(f"{path} cannot be read after line {reader.line_num}: {error}") from error
 
 
 def _json(path: Path, line: int, text: str) -> Any:
