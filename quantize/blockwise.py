@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from .converted import Converted
 from .products import MICROSOFT, Product, array_of, name_of, shape_of, size_of
 from .rewriting import SMALL, Candidates, Rewriter
-from .schemes import Scheme
+from .schemes import BLOCK_SIZES, Scheme
 
-_BITS = {"q8": 8, "q4": 4}
+BITS = {"q8": 8, "q4": 4}
 # Weights that are rounded at a time, so that what is tried stays in the processor's cache.
 _CHUNK = 1 << 15
 _TINY = np.finfo(np.float32).tiny
@@ -75,6 +75,15 @@ def convert(model: ir.Model, scheme: Scheme) -> Converted:
             found.reasons[name_of(node.inputs[0])] = f"an embedding of fewer than {SMALL} numbers"
     left = rewriter.finish(found.reasons, "convolutions have no operator with weights in blocks")
     return Converted(rewriter.model, rewriter.quantized, left)
+
+
+def block_size(scheme: Scheme, columns: int) -> int:
+    """Columns that share a scale in a row: as asked for, or as measured but no more than keeps the row smallest."""
+    if scheme.block_size is not None:
+        return scheme.block_size
+    bits, largest = BITS[scheme.name], scheme.options["block_size"]
+    sizes = [size for size in BLOCK_SIZES if size <= largest]
+    return min(sizes, key=lambda size: (-(-columns // size) * (size * bits // 8 + 4), -size))
 
 
 def quantize(weight: NDArray[np.float32], bits: int, block_size: int, *, symmetric: bool = True) -> Blocks:
@@ -161,16 +170,12 @@ class _Rewrite:
     def __init__(self, rewriter: Rewriter, scheme: Scheme) -> None:
         self._rewriter = rewriter
         self._scheme = scheme
-        self._bits = _BITS[scheme.name]
-        self._size, self._level = scheme.options["block_size"], scheme.options["accuracy_level"]
+        self._level: int = scheme.options["accuracy_level"]
 
     def product(self, product: Product) -> None:
         """Let a product on blocks give what the product, and the addition of its bias, gave."""
         rows, columns = shape_of(product.weight)[:: 1 if product.rows else -1]
-        attributes = {
-            "K": columns, "N": rows, "bits": self._bits, "block_size": self._size,
-            "accuracy_level": self._level,
-        }  # fmt: skip
+        attributes = {"K": columns, "N": rows, **self._attributes(columns), "accuracy_level": self._level}
         numbers, scales, *zeros = self._blocks(product.weight, product.rows)
         optional = [zeros[0] if zeros else None, None, self._bias(product)]
         inputs = [product.input, numbers, scales, *optional]
@@ -186,15 +191,18 @@ class _Rewrite:
         numbers, scales, *zeros = self._blocks(weight, rows=True)
         flat = self._rewriter.initializer(f"rows_{rows}", np.array([rows, -1]))
         lines = ir.node("Reshape", [numbers, flat])
-        attributes = {"bits": self._bits, "block_size": self._size, "gather_axis": 0, "quantize_axis": 1}
+        attributes = {**self._attributes(columns), "gather_axis": 0, "quantize_axis": 1}
         inputs = [lines.outputs[0], indices, scales, *zeros]
         nodes = [lines, ir.node("GatherBlockQuantized", inputs, attributes, domain=MICROSOFT)]
-        if columns % self._size:
+        if columns % attributes["block_size"]:
             ends = [self._rewriter.initializer(f"number_{end}", np.array([end])) for end in (0, columns, -1)]
             nodes.append(ir.node("Slice", [nodes[-1].outputs[0], *ends]))
         self._rewriter.insert(node, nodes)
         self._rewriter.record(weight, "GatherBlockQuantized")
         self._rewriter.replace([node], nodes[-1].outputs[0])
+
+    def _attributes(self, columns: int) -> dict[str, int]:
+        return {"bits": BITS[self._scheme.name], "block_size": block_size(self._scheme, columns)}
 
     def _blocks(self, weight: ir.Value | None, rows: bool) -> list[ir.Value]:
         """Numbers, scales and, where not symmetric, zero points of a weight, or of its transpose."""
@@ -203,7 +211,7 @@ class _Rewrite:
 
         def make() -> list[NDArray[np.uint8] | NDArray[np.float32]]:
             array = array_of(weight) if rows else array_of(weight).T
-            return quantize(array, self._bits, self._size, symmetric=self._scheme.symmetric).packed()
+            return quantize(array, symmetric=self._scheme.symmetric, **self._attributes(array.shape[1])).packed()
 
         return self._rewriter.initializers(names, make)
 

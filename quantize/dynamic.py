@@ -82,13 +82,23 @@ def reduces(scheme: Scheme) -> bool:
 
 
 def _groups(products: Iterable[Product], tied: set[ir.Value]) -> list[list[Product]]:
-    """Products of one input in one graph together, those of tied weights alone: these are not laid side by side."""
-    groups: dict[tuple[ir.Value, ir.Graph | None, ir.Node | None], list[Product]] = {}
+    """Products of one input in one graph together, so long as no weight has to be stored twice for that.
+
+    Alone are those of tied weights, and of a weight that stands beside others for another input.
+    """
+    groups: dict[tuple[ir.Value, ir.Graph | None], list[Product]] = {}
     for product in products:
-        first = product.nodes[0]
-        alone = first if product.weight in tied else None
-        groups.setdefault((product.input, first.graph, alone), []).append(product)
-    return list(groups.values())
+        groups.setdefault((product.input, product.nodes[0].graph), []).append(product)
+    beside: dict[ir.Value, set[tuple[ir.Value, ...]]] = {}
+    for group in groups.values():
+        weights = tuple(product.weight for product in group if product.weight not in tied)
+        for weight in weights:
+            beside.setdefault(weight, set()).add(weights)
+    result = []
+    for group in groups.values():
+        together = [product for product in group if len(beside.get(product.weight, ())) == 1]
+        result += [together] * bool(together) + [[product] for product in group if product not in together]
+    return result
 
 
 class Int8:

@@ -41,7 +41,8 @@ class Scheme:
         name: one of :data:`SCHEMES`; the variant is called by it.
         reduce_range: int8, int8-static: weights of 7 bits, for processors whose sums of 8-bit products overflow;
             None where the machine decides.
-        block_size: q8, q4: weights that share a scale; None takes what was measured best.
+        block_size: q8, q4: weights that share a scale; None takes what was measured best, or fewer where that
+            would fill rows up with zeros.
         symmetric: q8, q4: no zero points.
         accuracy_level: q8, q4: ONNX Runtime's: 4 multiplies in int8, 1 in float32; None takes what was measured best.
         method: int8-static: how the range of an activation follows from what was seen.

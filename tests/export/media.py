@@ -98,9 +98,9 @@ def waves(folder: Path, model_type: str, task: str, norm: str, *, masked: bool, 
     return folder
 
 
-def spectrograms(folder: Path) -> Path:
+def spectrograms(folder: Path, **overrides: Any) -> Path:
     """Save an audio spectrogram transformer."""
-    sizes = {**_PATCHES, "max_length": 64, "num_mel_bins": 32, "num_labels": 5}
+    sizes = {**_PATCHES, "max_length": 64, "num_mel_bins": 32, "num_labels": 5, **overrides}
     del sizes["image_size"], sizes["patch_size"]
     model = transformers.ASTForAudioClassification(transformers.ASTConfig(**sizes))
     fill(model, scale=0.1)
@@ -109,9 +109,9 @@ def spectrograms(folder: Path) -> Path:
     return folder
 
 
-def whisper(folder: Path) -> Path:
+def whisper(folder: Path, **overrides: Any) -> Path:
     """Save a Whisper that hears 1.2 seconds."""
-    model = transformers.WhisperForConditionalGeneration(transformers.WhisperConfig(**_WHISPER))
+    model = transformers.WhisperForConditionalGeneration(transformers.WhisperConfig(**{**_WHISPER, **overrides}))
     model.generation_config = transformers.GenerationConfig(
         pad_token_id=0, eos_token_id=3, decoder_start_token_id=2, alignment_heads=ALIGNMENT_HEADS
     )
@@ -122,9 +122,10 @@ def whisper(folder: Path) -> Path:
     return folder
 
 
-def moonshine(folder: Path) -> Path:
+def moonshine(folder: Path, **overrides: Any) -> Path:
     """Save a Moonshine, whose heads are widened to a multiple of 8 on their way to the attention."""
-    _save_seq2seq(folder, transformers.MoonshineForConditionalGeneration(transformers.MoonshineConfig(**_MOONSHINE)))
+    config = transformers.MoonshineConfig(**{**_MOONSHINE, **overrides})
+    _save_seq2seq(folder, transformers.MoonshineForConditionalGeneration(config))
     transformers.Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=True).save_pretrained(folder)
     return folder
 
@@ -137,10 +138,12 @@ def _save_seq2seq(folder: Path, model: Any) -> None:
     tokenizer_for("bert").save_pretrained(folder)
 
 
-def images(folder: Path, model_type: str, architecture: str = "AutoModelForImageClassification") -> Path:
+def images(
+    folder: Path, model_type: str, architecture: str = "AutoModelForImageClassification", **overrides: Any
+) -> Path:
     """Save a model that sees, with its image processor."""
     size, sizes = IMAGE_MODELS[model_type]
-    config = transformers.AutoConfig.for_model(model_type, architectures=[], **sizes)
+    config = transformers.AutoConfig.for_model(model_type, architectures=[], **{**sizes, **overrides})
     kind = getattr(transformers, architecture)
     model = kind.from_config(config) if architecture.startswith("Auto") else kind(config)
     fill(model, scale=0.1)

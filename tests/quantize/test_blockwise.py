@@ -5,7 +5,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.quantize.graphs import BRANCHES, CHAIN, LEFT_ALONE, REASONS, K, N, X, build, bytes_of, operators, random, run
-from torchless.quantize.blockwise import convert, quantize
+from torchless.quantize.blockwise import BITS, block_size, convert, quantize
 from torchless.quantize.schemes import Scheme
 
 # Level 1 multiplies in float32: what remains is rounding of the weights, which is exact here.
@@ -18,12 +18,12 @@ SCHEMES = {
     "q4 three blocks of zeros": Scheme("q4", block_size=64, symmetric=False, **EXACT),
     "q4 one block": Scheme("q4", block_size=256, **EXACT),
 }
-BITS = {"q8": 8, "q4": 4}
 
 
 def rounded(weight: np.ndarray, scheme: Scheme) -> np.ndarray:
     """Rows as the scheme stores them."""
-    blocks = quantize(weight, BITS[scheme.name], scheme.options["block_size"], symmetric=scheme.symmetric)
+    size = block_size(scheme, weight.shape[1])
+    blocks = quantize(weight, BITS[scheme.name], size, symmetric=scheme.symmetric)
     return blocks.weights()[:, : weight.shape[1]]
 
 
@@ -81,6 +81,24 @@ def test_rounding(bits: int, block_size: int, symmetric: bool) -> None:
     assert error.sum() < (0.97 if bits == 4 else 1) * simple_error.sum()
     relative = np.sqrt(error.sum() / np.square(weight).sum())
     assert relative < {4: 0.2, 8: 0.015}[bits]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "size"),
+    [
+        ("q8", 768, 128),
+        ("q8", 3072, 128),
+        ("q8", 192, 64),
+        ("q8", 64, 64),
+        ("q8", 20, 32),
+        ("q4", 768, 32),
+        ("q4", 48, 16),
+    ],
+)
+def test_measured_size(name: str, columns: int, size: int) -> None:
+    """Less where a row would be filled up with zeros; what is asked for is taken as it is."""
+    assert block_size(Scheme(name), columns) == size
+    assert block_size(Scheme(name, block_size=256), columns) == 256
 
 
 @pytest.mark.parametrize("name", SCHEMES)

@@ -252,6 +252,30 @@ def test_branches() -> None:
     np.testing.assert_array_equal(e, rows[-i])
 
 
+def test_weights_that_are_shared_by_some() -> None:
+    """As in DeBERTa: q and k multiply positions too, where v does not; no weight is stored twice."""
+    weights = {name: random(K, N) for name in "qkvu"}
+    model = build(
+        f"""(float[n, {K}] x, float[m, {K}] p,
+             float[{K}, {N}] q, float[{K}, {N}] k, float[{K}, {N}] v, float[{K}, {N}] u)
+            => (float[n, {N}] a, float[n, {N}] b, float[n, {N}] c, float[n, {N}] d, float[m, {N}] e, float[m, {N}] f) {{
+            a = MatMul (x, q)
+            b = MatMul (x, k)
+            c = MatMul (x, v)
+            d = MatMul (x, u)
+            e = MatMul (p, q)
+            f = MatMul (p, k)
+        }}""",
+        **weights,
+    )
+    result = to_int8(model)
+    assert bytes_of(result)["INT8"] == 4 * K * N
+    assert operators(result).count("DynamicQuantizeMatMul") == 5, "v and u together"
+    found = run(result, x=X[0], p=X[1])
+    for value, name, x in zip(found, "qkvuqk", [X[0]] * 4 + [X[1]] * 2, strict=True):
+        np.testing.assert_allclose(value, product(x, weights[name]), rtol=1e-5, atol=1e-4)
+
+
 def test_products_of_products() -> None:
     """With nothing between them."""
     weights = {"w": random(K, N), "b": random(N), "v": random(N, K), "u": random(N, K)}
