@@ -44,7 +44,7 @@ def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
 
 
 def _left(graph: Path, static: bool) -> list[str]:
-    """Convolutions that it cannot quantize, as their weights are computed; where dynamic all, as they would be slower."""
+    """Convolutions whose weights are computed, which it cannot quantize; where dynamic all: they would be slower."""
     model = onnx.load(graph, load_external_data=False).graph
     constant = {tensor.name for tensor in model.initializer}
     convolutions = [node for node in model.node if node.op_type == "Conv"]
