@@ -1,7 +1,7 @@
 """A copy of a bundle to work in, of which the finished files are then moved into the bundle, all of them or none.
 
-The copy's files are hard links where the file system has them, so that it takes no space; what is written in it must
-first be claimed. Only files that a name was claimed for are moved.
+What the copy holds at first are links, so that it takes no space. A file that is to be written in it must be claimed;
+only such files are moved.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Staging:
                     _link(source, copy / source.name)
 
     def claim(self, name: str) -> Path:
-        """A path that may be written; what the bundle has there is kept until all is moved.
+        """A path that may be written, and that is moved into the bundle in the end.
 
         Args:
             name: of a file relative to the bundle, with ``/``.
@@ -51,10 +51,7 @@ class Staging:
         path = self.folder / name
         if name not in self._claimed:
             self._claimed.append(name)
-            if path.exists():
-                kept = self.folder / _KEPT / name
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                path.rename(kept)
+            path.unlink(missing_ok=True)  # a link to the bundle's own
         return path
 
     def publish(self) -> None:
@@ -65,6 +62,7 @@ class Staging:
         moved: list[str] = []
         try:
             for name in sorted(self._claimed, key=lambda name: name == FILE_NAME):
+                self._keep(name)
                 moved.append(name)
                 if (self.folder / name).exists():
                     (self.folder / name).replace(self._bundle / name)
@@ -72,12 +70,26 @@ class Staging:
                     (self._bundle / name).unlink(missing_ok=True)
         except BaseException:
             for name in reversed(moved):
-                kept = self.folder / _KEPT / name
-                if kept.exists():
-                    kept.replace(self._bundle / name)
-                else:
-                    (self._bundle / name).unlink(missing_ok=True)
+                self._restore(name)
             raise
+
+    def _keep(self, name: str) -> None:
+        """Keep what the bundle has under a name."""
+        kept = self.folder / _KEPT / name
+        if (self._bundle / name).exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(self._bundle / name, kept)
+            except OSError:
+                shutil.copy2(self._bundle / name, kept)
+
+    def _restore(self, name: str) -> None:
+        """Put back what the bundle had under a name, or nothing."""
+        kept = self.folder / _KEPT / name
+        if kept.exists():
+            kept.replace(self._bundle / name)
+        else:
+            (self._bundle / name).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -101,8 +113,8 @@ def staged(bundle: Path) -> Iterator[Staging]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Link a file, or copy it where the file system has no links."""
+    """Link a file, or copy it where that is not possible. A hard link would make readers of weights suspicious."""
     try:
-        os.link(source, target)
-    except OSError:
+        target.symlink_to(source)
+    except (OSError, NotImplementedError):
         shutil.copy2(source, target)

@@ -121,7 +121,8 @@ def _conversions(chosen: Sequence[Plan], feeds: Feeds | None, report: Report) ->
         role, scheme = plan.role, plan.scheme
         with timed(report, f"quantize {role} to {scheme.name}"):
             converted = convert_role(load(plan), scheme, feeds.by_role.get(role) if feeds is not None else None)
-        yield Conversion(role, scheme.name, {"scheme": scheme.name, "options": scheme.options}, converted)
+        options = {name: list(value) if name == "exclude" else value for name, value in scheme.options.items()}
+        yield Conversion(role, scheme.name, {"scheme": scheme.name, "options": options}, converted)
 
 
 def _saved(staging: Staging, bundle: Bundle, conversion: Conversion, feeds: Feeds | None) -> Variant:

@@ -45,7 +45,7 @@ def _add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--method", help="int8-static: minmax, entropy or percentile (default: minmax)")
     group.add_argument("--percentile", type=float, help="int8-static: of the values inside the range (default: 99.99)")
     group.add_argument(
-        "--block-size", type=int, help="q8, q4: weights that share a scale (default: 32 or as measured best)"
+        "--block-size", type=int, help="q8, q4: weights that share a scale (default: 128 for q8, 32 for q4)"
     )
     group.add_argument(
         "--asymmetric", dest="symmetric", action="store_const", const=False, help="q8, q4: with zero points"
