@@ -70,7 +70,9 @@ def plans(
         OptionError: an unknown scheme, role or option, or a variant that is there, or is chosen twice.
         QuantizationError: a graph that has no float32 variant.
     """
-    choices = [choice] if isinstance(choice, (str, Scheme, Mapping)) else list(choice)
+    choices = [choice] if isinstance(choice, (str, Scheme, Mapping)) else choice
+    if not isinstance(choices, Sequence):
+        raise OptionError(f"scheme must be a name, names by role, or a list of such choices, not {choice!r}")
     wanted = [
         dict(choice) if isinstance(choice, Mapping) else dict.fromkeys(bundle.dtypes, choice) for choice in choices
     ]
@@ -122,7 +124,9 @@ def _check_options(schemes: Sequence[str | Scheme], options: Mapping[str, Any]) 
         if not any(option in OPTIONS[name] for name in names):
             owners = [name for name in SCHEMES if option in OPTIONS[name]]
             known = f"it belongs to {', '.join(owners)}" if owners else "no scheme has it"
-            raise OptionError(f"option {option!r} with {', '.join(dict.fromkeys(names)) or 'made schemes'}: {known}")
+            raise OptionError(
+                f"option {option!r} with {', '.join(dict.fromkeys(names)) or 'a ready-made scheme'}: {known}"
+            )
 
 
 def _scheme(scheme: str | Scheme, options: Mapping[str, Any]) -> Scheme:
