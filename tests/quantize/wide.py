@@ -56,12 +56,12 @@ MORE_ENCODERS += (
     "roformer",
 )
 MORE_ENCODERS += ("flaubert", "big_bird", "megatron-bert", "layoutlm", "ibert")
-DECODERS = ("gpt2", "openai-gpt", "ctrl", "llama", "qwen2", "qwen3")
-MORE_DECODERS = ("mistral", "gemma2", "opt", "gpt_neox", "phi3")
-SEQ2SEQ = ("bart", "t5", "marian")
-MORE_SEQ2SEQ = ("mt5", "mbart", "pegasus")
-MEDIA = ("wav2vec2", "hubert", "whisper", "vit", "convnext", "swin")
-MORE_MEDIA = ("wavlm", "moonshine", "spectrograms", "deit", "beit", "resnet", "mobilenet_v2")
+DECODERS = ("gpt2", "openai-gpt", "ctrl", "llama", "qwen3")
+MORE_DECODERS = ("qwen2", "mistral", "gemma2", "opt", "gpt_neox", "phi3")
+SEQ2SEQ = ("bart", "t5")
+MORE_SEQ2SEQ = ("marian", "mt5", "mbart", "pegasus")
+MEDIA = ("wav2vec2", "whisper", "vit", "convnext", "swin")
+MORE_MEDIA = ("hubert", "wavlm", "moonshine", "spectrograms", "deit", "beit", "resnet", "mobilenet_v2")
 NAMES = (*ENCODERS, *DECODERS, *SEQ2SEQ, *MEDIA)
 MORE = (*MORE_ENCODERS, *MORE_DECODERS, *MORE_SEQ2SEQ, *MORE_MEDIA)
 
