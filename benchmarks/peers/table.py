@@ -41,11 +41,17 @@ def tables(rows: Iterable[Row]) -> str:
 
 def _table(model: str, cells: Mapping[Shape, Mapping[str, Row]]) -> str:
     shown = [name for name in CONTENDERS if any(name in cell for cell in cells.values())]
-    heads = [f"{MODELS[model]}<br>input x batch x beams", *shown, "best fp32 peer / ours", "CTranslate2 int8 / ours"]
+    rivals = [name for name in shown if name.endswith("int8") and not name.startswith("torchless")]
+    heads = [
+        f"{MODELS[model]}<br>input x batch x beams",
+        *shown,
+        "best fp32 peer / ours",
+        *(f"{name} / ours" for name in rivals),
+    ]
     lines = [heads, ["---", *["--:"] * (len(heads) - 1)]]
     for (length, batch, beams), cell in sorted(cells.items()):
         peers = [name for name in cell if name.endswith("fp32") and not name.startswith("torchless")]
-        ratios = [_ratio(cell, peers, "torchless fp32"), _ratio(cell, ["ctranslate2 int8"], "torchless int8")]
+        ratios = [_ratio(cell, peers, "torchless fp32"), *[_ratio(cell, [name], "torchless int8") for name in rivals]]
         lines.append([f"{length} x {batch} x {beams}", *[_entry(cell.get(name)) for name in shown], *ratios])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -55,8 +61,14 @@ def _entry(row: Row | None) -> str:
         return ""
     return (
         f"**{row['step_ms']:.1f}** · {row['prefill_ms']:.0f}<br>"
-        f"{row['tokens_per_s']:.0f}/s · {row['peak_mib']} MiB"
+        f"{row['tokens_per_s']:.0f}/s · {row['peak_mib']} MiB{_quality(row)}"
     )  # fmt: skip
+
+
+def _quality(row: Row) -> str:
+    """Tokens at the start that are torch's, where weights are quantized."""
+    told = row["agreement"] is not None and not row["contender"].endswith("fp32")
+    return f"<br>{row['agreement']} of {row['new']} same" if told else ""
 
 
 def _ratio(cell: Mapping[str, Row], peers: Iterable[str], ours: str) -> str:

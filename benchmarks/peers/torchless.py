@@ -14,9 +14,17 @@ from .worker import THREADS
 
 def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
     """Export one precision."""
+    write(checkpoint, folder, precision)
+
+
+def write(checkpoint: Path, folder: Path, precision: str, calibrate: Path | None = None) -> None:
+    """Export one precision; what an export does not write is quantized from float32, which stays beside it."""
     from torchless.export import export
 
-    export(str(checkpoint), str(folder), dtype=precision)
+    if precision in ("fp32", "int8"):
+        export(str(checkpoint), str(folder), dtype=precision)
+    else:
+        export(str(checkpoint), str(folder), quantize=precision, calibrate=calibrate)
 
 
 class Engine:

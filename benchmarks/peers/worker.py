@@ -40,10 +40,15 @@ CONTENDERS = {
     "optimum fp32": Contender("optimum", "fp32"),
     "ctranslate2 fp32": Contender("ctranslate2", "fp32"),
     "torchless int8": Contender("torchless", "int8"),
+    "torchless q4": Contender("torchless", "q4"),
     "optimum int8": Contender("optimum", "int8"),
     "ctranslate2 int8": Contender("ctranslate2", "int8"),
+    "openvino int8": Contender("openvino", "int8"),
 }
-_PACKAGES = ("torch", "transformers", "optimum", "optimum-onnx", "onnxruntime", "ctranslate2", "numpy")
+_PACKAGES = (
+    "torch", "transformers", "optimum", "optimum-onnx", "optimum-intel", "onnxruntime", "ctranslate2", "openvino",
+    "nncf", "numpy",
+)  # fmt: skip
 
 
 class Engine(Protocol):

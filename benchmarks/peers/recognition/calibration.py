@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import transformers
-
 from .. import recognition_inputs
 from ..preparation import FOLDER
 from ..recognition_worker import model_type
@@ -27,6 +25,8 @@ def source(checkpoint: Path) -> Path:
 def feeds(checkpoint: Path) -> list[dict[str, Any]]:
     """These inputs, one by one, as the processor of transformers gives them to the model: arrays (1, ...) by name."""
     path = source(checkpoint)
+    import transformers
+
     library: Any = transformers
     if path.is_file():
         tokenizer = library.AutoTokenizer.from_pretrained(checkpoint)

@@ -14,23 +14,14 @@ from torchless.pipelines import pipeline
 from torchless.vision import image_processor
 
 from ..recognition_worker import NEW_TOKENS, THREADS, Works, model_type
+from ..torchless import write
+from .calibration import source
 
 
 def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
-    """Export one precision; what is calibrated is quantized from float32, which stays beside it."""
-    if model_type(checkpoint) is None:
-        return
-    from torchless.export import export
-
-    if precision != "int8-static":
-        export(str(checkpoint), str(folder), dtype=precision)
-        return
-    from torchless.quantize import quantize
-
-    from .calibration import source
-
-    export(str(checkpoint), str(folder))
-    quantize(folder, precision, calibrate=source(checkpoint))
+    """Export one precision."""
+    if model_type(checkpoint) is not None:
+        write(checkpoint, folder, precision, source(checkpoint) if precision == "int8-static" else None)
 
 
 def load(checkpoint: Path, folder: Path, precision: str) -> Works:

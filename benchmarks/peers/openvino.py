@@ -1,0 +1,45 @@
+"""OpenVINO under the generation of transformers, by optimum-intel: its int8 of weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import transformers
+from optimum.intel import (  # type: ignore[import-not-found]
+    OVModelForCausalLM,
+    OVModelForSeq2SeqLM,
+    OVWeightQuantizationConfig,
+)
+
+from .transformers import Engine as TransformersEngine
+from .transformers import generate, quiet
+from .worker import THREADS
+
+# What is not in int8 is in f32, also where the processor has something faster.
+_OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": str(THREADS), "PERFORMANCE_HINT": "LATENCY"}
+
+
+def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
+    """Export, with the weights of every product and embedding in int8."""
+    model = _model_class(checkpoint).from_pretrained(
+        checkpoint, export=True, compile=False, quantization_config=OVWeightQuantizationConfig(bits=8)
+    )
+    model.save_pretrained(folder)
+
+
+class Engine(TransformersEngine):
+    """transformers' loop over OpenVINO's requests, which keep the caches."""
+
+    def __init__(self, checkpoint: Path, folder: Path, precision: str) -> None:
+        quiet()
+        self._model = _model_class(checkpoint).from_pretrained(folder, device="CPU", ov_config=_OPTIONS)
+
+    def generate(self, inputs: Any, beams: int, new: int) -> Any:
+        """Greedy or beam search."""
+        return generate(self._model, inputs, beams, new)
+
+
+def _model_class(checkpoint: Path) -> Any:
+    config = transformers.AutoConfig.from_pretrained(checkpoint)
+    return OVModelForSeq2SeqLM if config.is_encoder_decoder else OVModelForCausalLM
