@@ -11,11 +11,14 @@ from .products import is_constant, name_of, shape_of, size_of
 from .rewriting import SMALL, Rewriter
 from .schemes import Scheme
 
-# Products that a convolution sums up for a number of its result, below which int8 does not pay for quantizing input and
-# result. Measured on one operator each, fp32 / int8: 512 channels x 3 of Wav2Vec2 2.3 times as fast and more, those
-# of Whisper, 16 x 16 patches of ViT, 3 x 3 of ResNet 2 and more; 1 x 1 of 256 channels 0.8-1, depthwise 7 x 7 0.8, the
-# first of ResNet (147 terms) 0.6 and of Wav2Vec2 (10 terms) 0.1.
-_TERMS = 320
+# What quantizing the input and the result costs beside the products: below so many products for each number that is
+# read or written int8 is not faster. And below so many channels in a group, but where windows do not overlap, ONNX
+# Runtime is slower in int8. Times of float32 by those of int8, with quantization, one operator each on x86-64 with
+# AVX512-VNNI: Wav2Vec2's of 512 channels 3-6, its positions' 7, Whisper's 2-3, patches of ViT 2.4, 3 x 3 of ResNet 2,
+# 1 x 1 of 128 channels and more 1.6-2; depthwise 0.6, 4 channels in a group 0.4, the first of ResNet 1.0 and that of
+# Wav2Vec2 0.2, 1 x 1 of 24 channels 0.8.
+_INTENSITY = 64
+_CHANNELS = 16
 # Below it Gelu is nearer to 0 than 0.0002: a range that ends here has finer steps.
 _GELU = -4.0
 
@@ -76,15 +79,28 @@ def _find(node: ir.Node, scheme: Scheme) -> tuple[Convolution | None, str]:
         return None, "excluded"
     if node.op_type == "ConvTranspose":
         return None, "a transposed convolution, which has no operator in int8"
-    terms = math.prod(shape_of(weight)[1:])
-    if terms < _TERMS:
-        return None, f"a convolution of {terms} terms; int8 pays from {_TERMS} on"
+    if reason := _slow(node, shape_of(weight)):
+        return None, reason
     if size_of(weight) < SMALL:
         return None, f"a convolution of fewer than {SMALL} weights"
     user = _only_user(node)
     nodes = (node, user) if user is not None and user.op_type == "Relu" else (node,)
     floor = _GELU if user is not None and user.op_type == "Gelu" else -math.inf
     return Convolution(weight, bias, nodes, floor), ""
+
+
+def _slow(node: ir.Node, shape: tuple[int, ...]) -> str:
+    """Why int8 does not make a convolution faster whose weight has this shape; empty where it does."""
+    outputs, channels, *kernel = shape
+    group = node.attributes["group"].as_int() if "group" in node.attributes else 1
+    strides = list(node.attributes["strides"].as_ints()) if "strides" in node.attributes else [1] * len(kernel)
+    if channels < _CHANNELS and kernel != strides:
+        return f"a convolution of {channels} channels in a group; int8 pays from {_CHANNELS} on"
+    read = channels * group * math.prod(strides)
+    intensity = outputs * channels * math.prod(kernel) // (read + outputs)
+    if intensity < _INTENSITY:
+        return f"a convolution of {intensity} products for a number read or written; int8 pays from {_INTENSITY} on"
+    return ""
 
 
 def _only_user(node: ir.Node) -> ir.Node | None:

@@ -249,9 +249,9 @@ def test_filters() -> None:
 CONVOLUTIONS = {
     "one dimension": ("strides = [2], kernel_shape = [5]", (2, 64, 31), (96, 64, 5)),
     "padded, dilated": ("pads = [2, 1], dilations = [2], kernel_shape = [5]", (2, 64, 31), (96, 64, 5)),
-    "groups": ("group = 2, pads = [32, 32], kernel_shape = [64]", (2, 16, 40), (32, 8, 64)),
+    "groups": ("group = 2, pads = [32, 32], kernel_shape = [64]", (2, 32, 40), (64, 16, 64)),
     "two dimensions": ("strides = [2, 2], pads = [1, 1, 1, 1], kernel_shape = [3, 3]", (2, 48, 9, 7), (64, 48, 3, 3)),
-    "patches": ("strides = [16, 16], kernel_shape = [16, 16]", (1, 3, 64, 32), (32, 3, 16, 16)),
+    "patches": ("strides = [16, 16], kernel_shape = [16, 16]", (1, 3, 64, 32), (96, 3, 16, 16)),
 }
 
 
@@ -339,9 +339,12 @@ def test_gelu_needs_no_steps_for_what_it_makes_nothing_of() -> None:
 
 
 SMALL_CONVOLUTIONS = {
-    "depthwise": ("group = 64, kernel_shape = [3, 3]", (1, 64, 9, 9), (64, 1, 3, 3), "9 terms; int8 pays from"),
-    "sound": ("strides = [5], kernel_shape = [10]", (1, 1, 99), (512, 1, 10), "10 terms; int8 pays from"),
-    "few filters": ("kernel_shape = [8, 8]", (1, 8, 9, 9), (4, 8, 8, 8), "fewer than 16384 weights"),
+    "depthwise": ("group = 64, kernel_shape = [3, 3]", (1, 64, 9, 9), (64, 1, 3, 3), "of 1 channels in a group"),
+    "sound": ("strides = [5], kernel_shape = [10]", (1, 1, 99), (512, 1, 10), "of 1 channels in a group"),
+    "stem": ("strides = [2, 2], kernel_shape = [7, 7]", (1, 3, 32, 32), (64, 3, 7, 7), "of 3 channels in a group"),
+    "small patches": ("strides = [4, 4], kernel_shape = [4, 4]", (1, 3, 8, 8), (96, 3, 4, 4), "of 32 products for a"),
+    "one place": ("kernel_shape = [1, 1]", (1, 24, 9, 9), (144, 24, 1, 1), "of 20 products for a"),
+    "few filters": ("kernel_shape = [5, 5]", (1, 16, 9, 9), (40, 16, 5, 5), "fewer than 16384 weights"),
 }
 
 
