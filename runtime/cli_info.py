@@ -44,6 +44,7 @@ def _declared(manifest: Manifest) -> dict[str, Any]:
         role: {dtype: _account(graph) for dtype, graph in variants.items() if graph.quantization is not None}
         for role, variants in manifest.graphs.items()
     }
+    accounts = {role: found for role, found in quantized.items() if found}
     return {
         "graphs": {
             role: {dtype: _bytes(graph) for dtype, graph in variants.items()}
@@ -51,7 +52,7 @@ def _declared(manifest: Manifest) -> dict[str, Any]:
         },
         "auto": manifest.dtype,
         "provenance": {name: value for name, value in manifest.provenance.items() if name != "float32"},
-        "quantized": {role: accounts for role, accounts in quantized.items() if accounts},
+        **({"quantized": accounts} if accounts else {}),
     }
 
 

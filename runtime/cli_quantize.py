@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .bundle import Bundle
+from .cli_run import flag
 from .errors import OptionError
+from .progress import default_report
 
 if TYPE_CHECKING:
-    from torchless.quantize import Variant
+    from torchless.quantize import Scheme, Variant
     from torchless.quantize.report import Report
 
 SCHEME_HELP = (
@@ -58,6 +61,12 @@ def _add_options(group: argparse._ArgumentGroup) -> None:
 def _add_report(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--report", nargs="?", const="", metavar="FILE", help="print a table; into FILE as JSON too")
     group.add_argument("--metric-file", type=Path, metavar="FILE", help="labelled examples: JSON, JSON Lines, CSV, TSV")
+    group.add_argument(
+        "--max-drop",
+        metavar="POINTS",
+        help="find the fastest variant that loses at most so much, such as 0.5%%, of the metric (without a "
+        "--metric-file: of the answers that are float32's); refuse if none does",
+    )
     group.add_argument("--plot", type=Path, metavar="FILE", help="draw size, speed and quality: .png, .svg or .pdf")
 
 
@@ -73,7 +82,7 @@ def run(parsed: argparse.Namespace) -> None:
     options = {name: value for name in _OPTIONS if (value := getattr(parsed, name)) is not None}
     made = quantize.quantize(
         parsed.bundle,
-        choices(parsed.scheme or ["int8"]),
+        choices(parsed.scheme or ["int8"]) if parsed.max_drop is None else _searched(parsed, options),
         calibrate=parsed.calibrate,
         limit=parsed.limit,
         recommend=not parsed.no_recommend,
@@ -81,7 +90,7 @@ def run(parsed: argparse.Namespace) -> None:
         threads=parsed.threads,
         **options,
     )
-    reported = _report(parsed) if wants_report(parsed) else None
+    reported = _report(parsed, _dtypes(parsed, made)) if wants_report(parsed) else None
     if parsed.json:
         print(reported.to_json() if reported is not None else json.dumps(list(map(_described, made))))
         return
@@ -126,7 +135,8 @@ def table(made: Sequence[Variant]) -> str:
 
 def wants_report(parsed: argparse.Namespace) -> bool:
     """Whether variants are to be reported on beyond what making them measured."""
-    return parsed.report is not None or parsed.metric_file is not None or parsed.plot is not None
+    metrics = parsed.metric_file is not None and parsed.max_drop is None
+    return parsed.report is not None or metrics or parsed.plot is not None
 
 
 def _check_report(parsed: argparse.Namespace) -> None:
@@ -142,7 +152,42 @@ def _check_report(parsed: argparse.Namespace) -> None:
         check(parsed.plot)
 
 
-def _report(parsed: argparse.Namespace) -> Report:
+def _searched(parsed: argparse.Namespace, options: Mapping[str, Any]) -> dict[str, Scheme]:
+    """Schemes by role of the fastest variant that loses no more than ``--max-drop``."""
+    from torchless.quantize.samples import record
+    from torchless.quantize.search import CANDIDATES, search
+
+    if options:
+        raise OptionError(f"--max-drop chooses the options itself: leave out {', '.join(map(flag, options))}")
+    words = parsed.scheme or CANDIDATES
+    if any("=" in word for word in words):
+        raise OptionError("--max-drop chooses a scheme for each graph itself: name schemes to try, without roles")
+    bundle = Bundle.open(parsed.bundle, threads=parsed.threads)
+    there = [word for word in words if any(word in variants for variants in bundle.dtypes.values())]
+    if there and not parsed.overwrite:
+        raise OptionError(f"the bundle already has {', '.join(there)}: --overwrite replaces it")
+    feeds = record(bundle, parsed.calibrate, limit=parsed.limit)
+    found = search(
+        parsed.bundle,
+        parsed.max_drop,
+        feeds,
+        metric_file=parsed.metric_file,
+        schemes=words,
+        threads=parsed.threads,
+        progress=default_report(),
+    )
+    print(f"found: {found.choice}, within {found.budget:g} points of {found.metric}", file=sys.stderr)
+    return found.choice.schemes
+
+
+def _dtypes(parsed: argparse.Namespace, made: Sequence[Variant]) -> list[str | dict[str, str]]:
+    """The choices that were made, as a report takes them."""
+    if parsed.max_drop is not None:
+        return [{variant.role: variant.dtype for variant in made}]
+    return choices(parsed.scheme or ["int8"])
+
+
+def _report(parsed: argparse.Namespace, dtypes: list[str | dict[str, str]]) -> Report:
     """Measure the variants, each choice of roles as a whole; write what files are asked for."""
     from torchless.quantize.plot import plot
     from torchless.quantize.report import report
@@ -150,7 +195,6 @@ def _report(parsed: argparse.Namespace) -> Report:
 
     bundle = Bundle.open(parsed.bundle, threads=parsed.threads)
     feeds = record(bundle, parsed.calibrate, limit=parsed.limit)
-    dtypes = choices(parsed.scheme or ["int8"])
     found = report(bundle.folder, dtypes, feeds, parsed.metric_file, threads=parsed.threads)
     if parsed.report:
         _write(Path(parsed.report), found.to_json())

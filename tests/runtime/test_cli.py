@@ -164,7 +164,8 @@ def test_info(run, bundle, tmp_path):
     size = (tmp_path / "bundle" / "onnx" / "model.onnx").stat().st_size
     assert found == {
         "folder": bundle, "task": TASK, "model_type": "bert", "max_length": 7, "labels": ["NEG", "POS"],
-        "graphs": {"model": {"fp32": size}}, "provenance": {"checkpoint": "org/name"},
+        "graphs": {"model": {"fp32": size}}, "auto": {"cpu": "fp32", "cuda": "fp32"},
+        "provenance": {"checkpoint": "org/name"},
     }  # fmt: skip
 
 
