@@ -3,14 +3,15 @@
 Products with constant weights become ``com.microsoft::MatMulNBits``, a bias included, and embeddings
 ``com.microsoft::GatherBlockQuantized``. A weight that is both is stored once: the embedding reads the product's
 array, which a ``Reshape`` of constants lays out row by row when ONNX Runtime loads the graph. Unlike ``Gather``,
-``GatherBlockQuantized`` gives zeros for an index that the table does not have. A row that is no multiple of the block
-is padded with zeros.
+``GatherBlockQuantized`` may give zeros for an index that the table does not have, without an error. A row that is no multiple of the block
+is padded with zeros. Embeddings of 4 bits whose rows have an odd number of blocks have no zero points.
 
 Reference: ONNX Runtime's contrib operators MatMulNBits and GatherBlockQuantized, version 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ def convert(model: ir.Model, scheme: Scheme) -> Converted:
     """
     rewriter = Rewriter(model)
     found = Candidates.find(rewriter, scheme)
-    rewrite = _Rewrite(rewriter, scheme)
+    rewrite = _Rewrite(rewriter, scheme, {name_of(node.inputs[0]) for node in found.tables})
     for product in found.products:
         rewrite.product(product)
     for node in found.tables:
@@ -164,12 +165,18 @@ def _pack(numbers: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     return packed
 
 
+def _is_odd(shape: tuple[int, ...], attributes: Mapping[str, int]) -> bool:
+    """Whether a row's zero points of 4 bits end in half a byte, where ONNX Runtime 1.23 reads the next row's."""
+    return attributes["bits"] == 4 and -(-shape[1] // attributes["block_size"]) % 2 == 1
+
+
 class _Rewrite:
     """Puts operators on blocks, and their weights, into a graph."""
 
-    def __init__(self, rewriter: Rewriter, scheme: Scheme) -> None:
+    def __init__(self, rewriter: Rewriter, scheme: Scheme, tables: set[str]) -> None:
         self._rewriter = rewriter
         self._scheme = scheme
+        self._tables = tables
         self._level: int = scheme.options["accuracy_level"]
 
     def product(self, product: Product) -> None:
@@ -207,11 +214,15 @@ class _Rewrite:
     def _blocks(self, weight: ir.Value | None, rows: bool) -> list[ir.Value]:
         """Numbers, scales and, where not symmetric, zero points of a weight, or of its transpose."""
         stem = f"{name_of(weight)}{'' if rows else '.T'}_{self._scheme.name}"
-        names = [f"{stem}_{part}" for part in ("numbers", "scales", "zeros")[: 2 if self._scheme.symmetric else 3]]
+        attributes = self._attributes(shape_of(weight)[1 if rows else 0])
+        symmetric = self._scheme.symmetric or (
+            name_of(weight) in self._tables and _is_odd(shape_of(weight), attributes)
+        )
+        names = [f"{stem}_{part}" for part in ("numbers", "scales", "zeros")[: 2 if symmetric else 3]]
 
         def make() -> list[NDArray[np.uint8] | NDArray[np.float32]]:
             array = array_of(weight) if rows else array_of(weight).T
-            return quantize(array, symmetric=self._scheme.symmetric, **self._attributes(array.shape[1])).packed()
+            return quantize(array, symmetric=symmetric, **attributes).packed()
 
         return self._rewriter.initializers(names, make)
 

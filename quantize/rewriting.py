@@ -19,6 +19,8 @@ SMALL = 1 << 14
 
 _PRODUCTS = ("MatMul", "Gemm", "FusedMatMul")
 _CONVOLUTIONS = ("Conv", "ConvTranspose", "FusedConv", "NhwcFusedConv")
+# Their constants of float32 are scales.
+_BLOCKWISE = ("MatMulNBits", "GatherBlockQuantized")
 _FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 
 
@@ -155,7 +157,7 @@ def _reason(value: ir.Value, convolutions: str) -> str:
     uses = [(use.node.op_type, use.idx) for use in value.uses()]
     if any(operator in _CONVOLUTIONS for operator, _ in uses):
         return convolutions
-    if size_of(value) < SMALL:
+    if size_of(value) < SMALL or all(operator in _BLOCKWISE for operator, _ in uses):
         return ""
     if not is_constant(value):
         return "not float32" if value.const_value.dtype != ir.DataType.FLOAT else "a caller may replace it"

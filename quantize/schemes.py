@@ -43,7 +43,7 @@ class Scheme:
             None where the machine decides.
         block_size: q8, q4: weights that share a scale; None takes what was measured best, or fewer where that
             would fill rows up with zeros.
-        symmetric: q8, q4: no zero points.
+        symmetric: q8, q4: no zero points. Embeddings of 4 bits with an odd number of blocks in a row never have them.
         accuracy_level: q8, q4: ONNX Runtime's: 4 multiplies in int8, 1 in float32; None takes what was measured best.
         method: int8-static: how the range of an activation follows from what was seen.
         percentile: int8-static: share of the values, in percent, that the range of ``method="percentile"`` holds.

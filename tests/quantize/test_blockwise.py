@@ -20,10 +20,10 @@ SCHEMES = {
 }
 
 
-def rounded(weight: np.ndarray, scheme: Scheme) -> np.ndarray:
+def rounded(weight: np.ndarray, scheme: Scheme, symmetric: bool | None = None) -> np.ndarray:
     """Rows as the scheme stores them."""
     size = block_size(scheme, weight.shape[1])
-    blocks = quantize(weight, BITS[scheme.name], size, symmetric=scheme.symmetric)
+    blocks = quantize(weight, BITS[scheme.name], size, symmetric=scheme.symmetric if symmetric is None else symmetric)
     return blocks.weights()[:, : weight.shape[1]]
 
 
@@ -199,13 +199,14 @@ def test_tied_weights_are_stored_once(name: str, width: int) -> None:
     assert (found.quantized, found.left) == ({"w": "GatherBlockQuantized+MatMulNBits"}, {})
     blocks = -(-width // scheme.block_size)
     bits = BITS[scheme.name]
-    zeros = 0 if scheme.symmetric else 400 * -(-blocks * bits // 8)
+    symmetric = scheme.symmetric or (bits == 4 and blocks % 2 == 1)
+    zeros = 0 if symmetric else 400 * -(-blocks * bits // 8)
     stored = bytes_of(found.model)
     assert stored["UINT8"] == 400 * blocks * scheme.block_size * bits // 8 + zeros
     assert stored["FLOAT"] == 4 * 400 * blocks
     i = np.array([[3, 0, 399], [-1, 7, 7]])
     x, y = run(found.model, i=i)
-    rows = rounded(weight, scheme)
+    rows = rounded(weight, scheme, symmetric)
     np.testing.assert_array_equal(x, rows[i])
     np.testing.assert_allclose(y, rows[i] @ rows.T, rtol=1e-4, atol=2e-3)
 
@@ -273,6 +274,24 @@ def test_left_alone(case: str) -> None:
     assert operators(found.model) == operators(model)
     assert bytes_of(found.model) == bytes_of(model)
     assert (found.quantized, found.left) == ({}, {"w": REASONS[case]} if case in REASONS else {})
+
+
+def test_what_another_scheme_left() -> None:
+    """Converted again, a graph's scales are no weights."""
+    model = build(
+        f"""(float[n, {K}] x, float[{K}, 3000] w, float[{K}, {N}] v) => (float[n, 3000] y, float[n, {N}] z) {{
+            y = MatMul (x, w)
+            z = MatMul (x, v)
+        }}""",
+        w=random(K, 3000), v=random(K, N),
+    )  # fmt: skip
+    first = convert(model, Scheme("q4", exclude=("v",)))
+    assert first.left == {"v": "excluded"}
+    second = convert(first.model, Scheme("q8"))
+    assert (second.quantized, second.left) == ({"v": "MatMulNBits"}, {})
+    y, z = run(second.model, x=X[0])
+    assert np.abs(y - X[0] @ rounded(model.graph.initializers["w"].const_value.numpy().T, Scheme("q4")).T).max() < 1
+    assert z.shape == (3, N)
 
 
 def test_a_saved_graph_is_checked_by_onnx() -> None:
