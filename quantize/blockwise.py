@@ -1,10 +1,11 @@
-"""Weights of 8 or 4 bits, each block of a row with a scale of its own; activations stay in float32.
+"""Weights of 8 or 4 bits, each block of a row with a scale of its own; no activation has a range to be known.
 
-Products with constant weights become ``com.microsoft::MatMulNBits``, a bias included, and embeddings
-``com.microsoft::GatherBlockQuantized``. A weight that is both is stored once: the embedding reads the product's
-array, which a ``Reshape`` of constants lays out row by row when ONNX Runtime loads the graph. Unlike ``Gather``,
-``GatherBlockQuantized`` may give zeros for an index that the table does not have, without an error. A row that is no multiple of the block
-is padded with zeros. Embeddings of 4 bits whose rows have an odd number of blocks have no zero points.
+Products with constant weights become ``com.microsoft::MatMulNBits``, a bias included, which at accuracy level 4 rounds
+its input block by block and multiplies in int8. Embeddings become ``com.microsoft::GatherBlockQuantized``. A weight
+that is both is stored once: the embedding reads the product's array, which a ``Reshape`` of constants lays out row by
+row when ONNX Runtime loads the graph. Unlike ``Gather``, ``GatherBlockQuantized`` may give zeros for an index that the
+table does not have, without an error. A row that is no multiple of the block is padded with zeros. Embeddings of 4 bits
+whose rows have an odd number of blocks have no zero points.
 
 Reference: ONNX Runtime's contrib operators MatMulNBits and GatherBlockQuantized, version 1.
 """
