@@ -8,6 +8,7 @@ from importlib import metadata
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
+from .early_selection import select_early
 from .fusions import fuse
 
 PRODUCER = "torchless"
@@ -15,7 +16,7 @@ _IR_VERSION = 10
 
 
 def clean(model: ir.Model) -> ir.Model:
-    """Fuse; drop reshapes that undo each other, duplicates, unused parts and comments; sign the graph."""
+    """Fuse; drop idle reshapes, duplicates, unused parts and comments; leave out positions that nobody reads; sign."""
     _skip_reshapes(model.graph)
     fuse(model)
     ir.passes.Sequential(
@@ -25,6 +26,7 @@ def clean(model: ir.Model) -> ir.Model:
         passes.RemoveUnusedOpsetsPass(),
         passes.ClearMetadataAndDocStringPass(),
     )(model)
+    select_early(model.graph)
     for value in (*model.graph.inputs, *model.graph.initializers.values(), *_results(model)):
         value.metadata_props.clear()
     model.graph.name = "model"
@@ -39,7 +41,7 @@ def _results(model: ir.Model) -> Iterator[ir.Value]:
 
 
 def _skip_reshapes(graph: ir.Graph) -> None:
-    """Let a chain of reshapes start from its first input, and drop it where it ends in that input's own shape."""
+    """Let reshapes start from the first input of their chain, and drop those that end in that input's own shape."""
     for node in graph:
         if node.op_type != "Reshape" or node.domain:
             continue
@@ -47,7 +49,7 @@ def _skip_reshapes(graph: ir.Graph) -> None:
         while source is not None and (before := source.producer()) is not None and before.op_type == "Reshape":
             source = before.inputs[0]
         output = node.outputs[0]
-        if source is None or source is node.inputs[0] or not _absolute(node):
+        if source is None or not _absolute(node):
             continue
         if _same_shape(source, output) and not output.is_graph_output():
             output.replace_all_uses_with(source)
@@ -64,5 +66,7 @@ def _same_shape(first: ir.Value, second: ir.Value) -> bool:
 
 def _absolute(node: ir.Node) -> bool:
     """Whether the target shape does not copy dimensions of the input (a 0 without allowzero)."""
-    allow_zero = node.attributes.get("allowzero")
-    return allow_zero is not None and allow_zero.as_int() == 1
+    if node.attributes.get_int("allowzero", 0) == 1:
+        return True
+    target = node.inputs[1].const_value if node.inputs[1] is not None else None
+    return target is not None and 0 not in target.numpy()

@@ -1,0 +1,62 @@
+"""A classifier's last layer computes its first position alone; what others need stays whole."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from tests.export import media, models
+from torchless.export import export
+
+pytestmark = pytest.mark.export
+
+
+def shapes(path: Path, feeds: dict[str, np.ndarray], operator: str) -> list[tuple[int, ...]]:
+    """What the nodes of an operator give, in the graph's order."""
+    graph = onnx.load(path)
+    names = [node.output[0] for node in graph.graph.node if node.op_type == operator]
+    graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in _outputs(graph))
+    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    return [array.shape for array in session.run(names, feeds)]
+
+
+def _outputs(graph: onnx.ModelProto) -> set[str]:
+    return {output.name for output in graph.graph.output}
+
+
+def text(batch: int, length: int) -> dict[str, np.ndarray]:
+    ids = np.random.default_rng(0).integers(5, 40, (batch, length))
+    mask = (np.arange(length) < np.array([[length]] * (batch - 1) + [[2]])).astype(np.int64)
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta"])
+def test_text_classifier(tmp_path: Path, model_type: str) -> None:
+    source = models.checkpoint(tmp_path / "checkpoint", model_type, "text-classification")
+    path = export(source, tmp_path / "bundle") / "onnx" / "model.onnx"
+    feeds = text(3, 7) | ({"token_type_ids": np.zeros((3, 7), np.int64)} if model_type == "bert" else {})
+    assert [shape[1] for shape in shapes(path, feeds, "MultiHeadAttention")] == [7, 1]
+    *whole, attended, last = [shape[1] for shape in shapes(path, feeds, "LayerNormalization")]
+    assert whole == [7] * 3
+    assert (attended, last) == (1, 1)
+    assert {shape[1] for shape in shapes(path, feeds, "Gelu")[1:]} == {1}
+
+
+def test_image_classifier(tmp_path: Path) -> None:
+    source = media.images(tmp_path / "checkpoint", "vit")
+    path = export(source, tmp_path / "bundle") / "onnx" / "model.onnx"
+    size = onnx.load(path).graph.input[0].type.tensor_type.shape.dim[2].dim_value
+    pixels = {"pixel_values": np.random.default_rng(0).standard_normal((2, 3, size, size)).astype(np.float32)}
+    *_, before, last = shapes(path, pixels, "MultiHeadAttention")
+    assert before[1] > 1
+    assert last[1] == 1
+
+
+@pytest.mark.parametrize("task", ["question-answering", "token-classification", "fill-mask", "feature-extraction"])
+def test_every_position_is_asked_for(tmp_path: Path, task: str) -> None:
+    source = models.checkpoint(tmp_path / "checkpoint", "bert", task)
+    path = export(source, tmp_path / "bundle", task=task) / "onnx" / "model.onnx"
+    feeds = text(3, 7) | {"token_type_ids": np.zeros((3, 7), np.int64)}
+    assert {shape[1] for shape in shapes(path, feeds, "MultiHeadAttention")} == {7}
