@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from optimum.intel import (  # type: ignore[import-not-found]
+from optimum.intel import (
     OVModelForCausalLM,
     OVModelForSeq2SeqLM,
     OVWeightQuantizationConfig,
@@ -19,11 +19,16 @@ from .worker import THREADS
 # What is not in int8 is in f32, also where the processor has something faster.
 _OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": str(THREADS), "PERFORMANCE_HINT": "LATENCY"}
 
+# Of which it cannot make caches that the requests keep.
+_STATELESS = ("t5",)
+
 
 def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
     """Export, with the weights of every product and embedding in int8."""
+    kind = transformers.AutoConfig.from_pretrained(checkpoint).model_type
+    options: dict[str, Any] = {"stateful": False} if kind in _STATELESS else {}
     model = _model_class(checkpoint).from_pretrained(
-        checkpoint, export=True, compile=False, quantization_config=OVWeightQuantizationConfig(bits=8)
+        checkpoint, export=True, compile=False, quantization_config=OVWeightQuantizationConfig(bits=8), **options
     )
     model.save_pretrained(folder)
 
