@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_options(group: argparse._ArgumentGroup) -> None:
     switch = argparse.BooleanOptionalAction
-    group.add_argument("--method", help="int8-static: minmax, entropy or percentile (default: minmax)")
+    group.add_argument("--method", help="int8-static: percentile, minmax or entropy (default: percentile)")
     group.add_argument("--percentile", type=float, help="int8-static: of the values inside the range (default: 99.99)")
     group.add_argument(
         "--block-size", type=int, help="q8, q4: weights that share a scale (default: 128 for q8, 32 for q4)"
@@ -94,7 +94,7 @@ def run(parsed: argparse.Namespace) -> None:
     if parsed.json:
         print(reported.to_json() if reported is not None else json.dumps(list(map(_described, made))))
         return
-    print(reported.to_text() if reported is not None else table(made))
+    print(reported.to_text().rstrip() if reported is not None else table(made))
     automatic = Bundle.open(parsed.bundle)
     picks = ", ".join(f"{automatic.dtype(role)} for {role}" for role in automatic.dtypes)
     print(f"dtype=auto picks {picks} on the CPU")
