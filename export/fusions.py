@@ -10,12 +10,15 @@ from collections.abc import Iterator
 import numpy as np
 import onnx_ir as ir
 
+from .einsums import multiply_einsums
+
 _MICROSOFT = "com.microsoft"
 
 
 def fuse(model: ir.Model) -> None:
     """Replace every pattern in the graph; unused nodes and weights are left for a later pass to remove."""
     unflatten_products(model.graph)
+    multiply_einsums(model.graph)
     fuse_rms_norms(model.graph)
     share_tied_weights(model)
 

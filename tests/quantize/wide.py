@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 
 from tests.export import media, models
@@ -80,6 +81,7 @@ class WideModels:
         folder = self._folder / f"wide-{name}"
         with FileLock(f"{folder}.lock"):
             if not folder.exists():
+                torch.manual_seed(0)
                 source = _maker(name)(folder.with_name(f"wide-{name}-checkpoint"))
                 export(source, folder)
         return folder
