@@ -45,7 +45,8 @@ class Scheme:
             would fill rows up with zeros.
         symmetric: q8, q4: no zero points. Embeddings of 4 bits with an odd number of blocks in a row never have them.
         accuracy_level: q8, q4: ONNX Runtime's: 4 multiplies in int8, 1 in float32; None takes what was measured best.
-        method: int8-static: how the range of an activation follows from what was seen.
+        method: int8-static: how the range of an activation follows from what was seen. ``"minmax"`` keeps the same
+            answers nearly as well and is calibrated in half the time; ``"entropy"`` loses much where models generate.
         percentile: int8-static: share of the values, in percent, that the range of ``method="percentile"`` holds.
         exclude: names of weights or nodes that stay as they are, with ``*`` and ``?``.
         rest: a scheme for what ``exclude`` leaves, where a search found that to be better than float32.
@@ -60,7 +61,7 @@ class Scheme:
     block_size: int | None = None
     symmetric: bool = True
     accuracy_level: int | None = None
-    method: str = "minmax"
+    method: str = "percentile"
     percentile: float = 99.99
     exclude: tuple[str, ...] = ()
     rest: Scheme | None = None
@@ -80,7 +81,7 @@ class Scheme:
             fits, expected = _VALUES[option]
             if not fits(value):
                 raise OptionError(f"{option}={value!r} of {name}: expected {expected}")
-        if "percentile" in options and options.get("method") != "percentile":
+        if "percentile" in options and options.get("method", cls.method) != "percentile":
             raise OptionError("percentile is read by method='percentile' only")
         if isinstance(options.get("exclude"), str):
             options["exclude"] = (options["exclude"],)

@@ -55,7 +55,7 @@ OPTIONS: list[tuple[Any, dict[str, Any], str]] = [
     ("int8", {"exclude": 3}, "exclude=3"),
     ("int8", {"exclude": ["a", 3]}, "exclude="),
     ("int8-static", {"method": "guess"}, "method='guess'"),
-    ("int8-static", {"percentile": 99.0}, "percentile is read by method='percentile' only"),
+    ("int8-static", {"method": "minmax", "percentile": 99.0}, "percentile is read by method='percentile' only"),
     ("int8-static", {"method": "percentile", "percentile": 101}, "percentile=101"),
     ("int8-static", {"method": "percentile", "percentile": float("nan")}, "percentile=nan"),
     ("int8", {"limit": 0}, "limit must be a positive integer"),
