@@ -88,6 +88,13 @@ def warn(made: Sequence[Variant], *, checked: bool) -> None:
         if variant.measured is not None and variant.measured.ratio < 1:
             ratio = variant.measured.ratio
             lines.append(f"{variant.dtype} of {variant.role} is slower than float32 here: {ratio:.2f} times its speed")
+    for variant in made:
+        calibration = (variant.graph.quantization or {}).get("calibration") or {}
+        if calibration.get("kind") == "references":
+            lines.append(
+                f"the ranges of {variant.dtype} of {variant.role} come from a few recorded inputs, which are random: "
+                "real ones may leave them, and sounds do; give calibrate=a file or folder of what it will meet"
+            )
     if not checked:
         lines.append("nothing is recorded in this folder to compare with float32 on: give calibrate=a file of inputs")
     for line in lines:

@@ -147,6 +147,17 @@ def test_a_folder_without_a_manifest(tmp_path: Path) -> None:
     assert Bundle.open(folder, dtype="int8-static").dtype() == "int8-static"
 
 
+def test_ranges_of_recorded_inputs_are_doubtful(bundle: Path, tmp_path: Path) -> None:
+    """They are few and random; what the user names is not."""
+    with pytest.warns(QuantizationWarning, match="int8-static of model come from a few recorded inputs"):
+        quantize(bundle, "int8-static")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quantize(bundle, "int8-static", calibrate=texts(tmp_path / "texts.txt"), overwrite=True)
+        quantize(bundle, "q8")
+    assert not any("recorded inputs" in str(warning.message) for warning in caught)
+
+
 def test_another_process_added_a_variant_meanwhile(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = checking.measured
 
