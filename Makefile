@@ -1,4 +1,4 @@
-# make demo   set up, export the shipped checkpoints, answer with them in an environment that has no torch
+# make demo   set up, export the shipped checkpoints, answer with them and quantize them in environments without torch
 # make test   set up, lint, check types, run the tests
 # Both make their own virtual environments beside this file and need Python 3.11 or newer with venv.
 
@@ -9,9 +9,10 @@ BUNDLES = build/bundles
 
 .PHONY: demo test lint types unit slow fixtures train bench-generation bench-recognition clean
 
-demo: .venv/ready .venv-run/ready
+demo: .venv/ready .venv-run/ready .venv-quantize/ready
 	.venv/bin/python -m examples.export_samples $(BUNDLES)
 	.venv-run/bin/python -m examples.demo $(BUNDLES)
+	.venv-quantize/bin/python -m examples.quality $(BUNDLES)
 
 test: lint types unit
 
@@ -44,7 +45,7 @@ train: .venv/ready
 bench-generation: .venv/ready .venv-peers/ready
 	.venv/bin/python -m benchmarks.generation
 
-# Speech and vision against their peers, on such a machine too: half an hour, after some minutes for preparing.
+# Text, speech and vision against their peers, on such a machine too: an hour, after half of one for preparing.
 bench-recognition: .venv/ready .venv-peers/ready
 	.venv/bin/python -m benchmarks.recognition
 
@@ -63,6 +64,14 @@ bench-recognition: .venv/ready .venv-peers/ready
 	.venv-run/bin/python $(PIP_INSTALL) '.[cpu,audio,vision]'
 	touch $@
 
+# Quantizing and measuring, without torch as well.
+.venv-quantize/ready: pyproject.toml constraints.txt $(shell find runtime export quantize -name '*.py')
+	$(PYTHON) -m venv .venv-quantize
+	rm -rf build/lib
+	.venv-quantize/bin/python $(PIP_INSTALL) --force-reinstall --no-deps .
+	.venv-quantize/bin/python $(PIP_INSTALL) '.[cpu,audio,vision,quantize,report]'
+	touch $@
+
 # The reference for the pipelines that transformers 5 no longer has.
 .venv-reference/ready: tests/fidelity/requirements.txt
 	$(PYTHON) -m venv .venv-reference
@@ -76,4 +85,4 @@ bench-recognition: .venv/ready .venv-peers/ready
 	touch $@
 
 clean:
-	rm -rf build dist *.egg-info .venv .venv-run .venv-reference .venv-peers .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist *.egg-info .venv .venv-run .venv-quantize .venv-reference .venv-peers .pytest_cache .mypy_cache .ruff_cache
