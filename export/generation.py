@@ -13,10 +13,9 @@ from transformers import PreTrainedModel
 from torchless.errors import OptionError
 from torchless.manifest import GraphSpec
 from torchless.progress import Report, timed
-from torchless.quantize import saving, to_half, to_int8
-from torchless.quantize.half import is_cache
+from torchless.quantize import saving
 
-from . import capture
+from . import capture, precision
 from .checkpoint import Checkpoint
 from .limits import declared_positions
 from .options import Options
@@ -99,12 +98,6 @@ def _holds(value: ir.Value | None, weight: NDArray[np.float32]) -> bool:
     return same and np.array_equal(held, weight.T)
 
 
-def _variant(graph: ir.Model, dtype: str, float32: Collection[str]) -> ir.Model:
-    if dtype == "fp16":
-        return to_half(graph, is_cache, lambda node: node.name in float32)
-    return to_int8(graph) if dtype == "int8" else graph
-
-
 def _write(
     folder: Path,
     models: dict[str, ir.Model],
@@ -118,9 +111,9 @@ def _write(
     specs, paths = {}, {}
     for role, model in models.items():
         with timed(report, f"write {role} in {dtype}"):
-            variant = _variant(model, dtype, float32.get(role, ()))
-            files = saving.save(variant, folder / "onnx" / saving.file_name(role, dtype))
-            specs[role], paths[role] = saving.spec(folder, variant, files), files[0]
+            lowered = precision.lower(model, dtype, float32.get(role, ()))
+            files = saving.save(lowered.model, folder / "onnx" / saving.file_name(role, dtype))
+            specs[role], paths[role] = lowered.entered(saving.spec(folder, lowered.model, files)), files[0]
     with timed(report, f"verify {dtype}"):
         checker.check(open_sessions(paths, device), dtype)
     return specs

@@ -8,9 +8,9 @@ import onnx_ir as ir
 
 from torchless.errors import ExportError, VerificationError
 from torchless.progress import Report, timed
-from torchless.quantize import saving, to_half, to_int8
+from torchless.quantize import saving
 
-from . import capture, verify
+from . import capture, precision, verify
 from .checkpoint import Checkpoint
 from .options import Options
 from .readers import reader_for
@@ -36,20 +36,21 @@ def write_graphs(
     full = folder / "onnx" / saving.file_name(ROLE, "fp32")
     expected = verify.cases(checkpoint, longest)
     model, files = _capture(full, checkpoint, expected, options, report)
-    written = {"fp32": files}
-    for dtype, convert in (("fp16", to_half), ("int8", to_int8)):
-        if dtype not in options.dtypes:
+    specs = {"fp32": saving.spec(folder, model, files)}
+    for dtype in options.dtypes:
+        if dtype == "fp32":
             continue
         path = full.with_name(saving.file_name(ROLE, dtype))
         with timed(report, f"convert to {dtype}"):
-            written[dtype] = saving.save(convert(model), path)
+            lowered = precision.lower(model, dtype)
+            specs[dtype] = lowered.entered(saving.spec(folder, lowered.model, saving.save(lowered.model, path)))
         with timed(report, f"verify {dtype}"):
             verify.verify(path, dtype, checkpoint, expected, options.device)
     if "fp32" not in options.dtypes:
-        for path in written.pop("fp32"):
+        for path in files:
             path.unlink()
     return Written(
-        graphs={ROLE: {dtype: saving.spec(folder, model, written[dtype]) for dtype in options.dtypes}},
+        graphs={ROLE: {dtype: specs[dtype] for dtype in options.dtypes}},
         references=(verify.reference(checkpoint, ROLE, longest),),
         attention=capture.attention_of(model),
     )

@@ -2,12 +2,15 @@
 
 import platform
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from torchless.bundle import _warn_of_device
+from torchless.manifest import FileSpec, GraphSpec
 from torchless.quantize import SCHEMES, hardware
 
 XEON = "processor : 0\nflags\t\t: fpu avx avx2 avx512f avx512_vnni amx_int8 lm\n"
@@ -105,6 +108,19 @@ def test_no_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_cuda_runs_is_told_of_every_scheme() -> None:
     assert set(hardware.CUDA) == set(SCHEMES)
+
+
+def test_a_graph_in_int8_warns_on_cuda() -> None:
+    """Without the GPU: what a bundle says when it opens a session there."""
+    specs = [GraphSpec(FileSpec("onnx/model.onnx", 1, ""), (), (), (), {"scheme": scheme}) for scheme in SCHEMES]
+    for spec, scheme in zip(specs, SCHEMES, strict=True):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            _warn_of_device(spec, "cuda")
+        assert bool(caught) == scheme.startswith("int8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _warn_of_device(specs[0], "cpu")
 
 
 def test_this_machine() -> None:

@@ -1,6 +1,7 @@
 """Reading and writing ``torchless.json``."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,25 @@ def test_optional_fields_may_be_missing():
         del content[name]
     found = Manifest.from_json(json.dumps(content))
     assert (found.max_length, found.references, found.provenance) == (None, (), {})
+
+
+def test_the_automatic_variant():
+    graphs = {"encoder_model": {"fp32": GRAPH, "int8": GRAPH}, "decoder_model": {"fp32": GRAPH, "q4": GRAPH}}
+    manifest = replace(MANIFEST, graphs=graphs, dtype={"cpu": {"encoder_model": "int8", "decoder_model": "q4"}})
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert manifest.automatic("encoder_model", "cpu") == "int8"
+    assert manifest.automatic("decoder_model", "cpu") == "q4"
+    assert manifest.automatic("decoder_model", "cuda") == "fp32"
+    manifest = replace(MANIFEST, graphs=graphs, dtype={"cpu": {"encoder_model": "q4"}, "cuda": "int8"})
+    assert manifest.automatic("encoder_model", "cpu") == "fp32", "it has no q4"
+    assert manifest.automatic("decoder_model", "cpu") == "fp32"
+    assert manifest.automatic("encoder_model", "cuda") == "int8"
+
+
+@pytest.mark.parametrize("dtype", [3, ["cpu"], {"cpu": 3}, {"cpu": ["int8"]}, {"cpu": {"model": 3}}])
+def test_a_malformed_automatic_variant(dtype):
+    with pytest.raises(BundleError, match="dtype must not be"):
+        Manifest.from_json(json.dumps(json.loads(MANIFEST.to_json()) | {"dtype": dtype}))
 
 
 def test_text_is_written_as_it_is():
