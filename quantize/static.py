@@ -55,20 +55,16 @@ def convert(model: ir.Model, scheme: Scheme, ranges: Mapping[str, Range]) -> Con
     found = Candidates.find(rewriter, scheme)
     convolved, reasons = convolutions(rewriter, scheme)
     found.reasons.update(reasons)
-    products = {product.nodes[0]: product for product in found.products}
-    by_node = {convolution.nodes[0]: convolution for convolution in convolved}
-    rewrite = _Static(rewriter, ranges, reduces(scheme))
     weights = Int8(rewriter, reduces(scheme))
-    for node in rewriter.nodes():
-        if node in by_node:
-            reason = rewrite.convolution(by_node[node])
-        elif node in products:
-            reason = rewrite.product(products[node], weights, tied=products[node].weight in found.tied)
+    rewrite = _Static(rewriter, ranges, weights, reduces(scheme))
+    parts: dict[ir.Node, Product | Convolution] = {part.nodes[0]: part for part in (*found.products, *convolved)}
+    for part in [parts[node] for node in rewriter.nodes() if node in parts]:
+        if isinstance(part, Convolution):
+            reason = rewrite.convolution(part)
         else:
-            continue
+            reason = rewrite.product(part, tied=part.weight in found.tied)
         if reason:
-            weight = (by_node.get(node) or products[node]).weight
-            found.reasons[name_of(weight)] = reason
+            found.reasons[name_of(part.weight)] = reason
     weights.tables(found)
     left = rewriter.finish(found.reasons, "a convolution whose weights are not constant")
     standardize(rewriter.model)
@@ -100,13 +96,14 @@ class _Quantized:
 class _Static:
     """Puts operators on calibrated activations into a graph. An activation is quantized once in each graph."""
 
-    def __init__(self, rewriter: Rewriter, ranges: Mapping[str, Range], reduce_range: bool) -> None:
+    def __init__(self, rewriter: Rewriter, ranges: Mapping[str, Range], weights: Int8, reduce_range: bool) -> None:
         self._rewriter = rewriter
         self._ranges = ranges
+        self._weights = weights
         self._limit = 63 if reduce_range else 127
         self._quantized: dict[tuple[ir.Value, ir.Graph | None], _Quantized] = {}
 
-    def product(self, product: Product, weights: Int8, *, tied: bool) -> str:
+    def product(self, product: Product, *, tied: bool) -> str:
         """Let a product multiply whole numbers; returns why it cannot."""
         if reason := self._missing(product.input):
             return reason
@@ -115,11 +112,13 @@ class _Static:
         name, array = name_of(product.weight), array_of(product.weight)
         nodes = []
         if tied:
-            table, scales = weights.weights([name], [array], axis=0)
+            table, scales = self._weights.weights([name], [array], axis=0)
             nodes.append(ir.node("Transpose", [table], {"perm": [1, 0]}))
             matrix = nodes[0].outputs[0]
         else:
-            matrix, scales = weights.weights([name + ".T" * product.rows], [array.T if product.rows else array], axis=1)
+            matrix, scales = self._weights.weights(
+                [name + ".T" * product.rows], [array.T if product.rows else array], axis=1
+            )
         numbers, scale, zero = quantized.inputs
         bias = self._bias(product)
         nodes.append(
