@@ -172,7 +172,7 @@ class _Search:
             {trial.role: trial for trial in parts if trial is not None}
             for parts in product(*([*trials, None] for trials in made.values()))
         ]
-        combinations = sorted(filter(None, combinations), key=lambda parts: self._order(self._choice(parts, None)))
+        combinations = sorted(filter(None, combinations), key=lambda parts: _order(self._choice(parts, None)))
         failed: list[dict[str, Trial]] = []
         best: Choice | None = None
         for parts in combinations:
@@ -183,7 +183,7 @@ class _Search:
             failed.append(parts)
         for parts in failed[:_REPAIRED]:
             repaired = self._repaired(parts)
-            if repaired is not None and (best is None or self._order(repaired) < self._order(best)):
+            if repaired is not None and (best is None or _order(repaired) < _order(best)):
                 best = repaired
         return best
 
@@ -222,7 +222,7 @@ class _Search:
             return None
         repaired = inside[least][1]
         gentler = self._without(parts, groups[:least], gentler=True)
-        if gentler is not None and self._order(self._choice(gentler, None)) < self._order(repaired):
+        if gentler is not None and _order(self._choice(gentler, None)) < _order(repaired):
             judged = self._judged(gentler)
             repaired = judged if self._fits(judged) else repaired
         return repaired
@@ -275,9 +275,10 @@ class _Search:
             size += parts[role].measured.bytes if role in parts else whole
         return Choice({role: trial.scheme for role, trial in parts.items()}, before / after, lost, size)
 
-    def _order(self, choice: Choice) -> tuple[int, int, str]:
-        """What is better comes first: faster, or equally fast and smaller."""
-        return -round(math.log(choice.speed) / _EQUAL), choice.bytes, str(choice.schemes)
+
+def _order(choice: Choice) -> tuple[int, int, str]:
+    """What is better comes first: faster, or equally fast and smaller."""
+    return -round(math.log(choice.speed) / _EQUAL), choice.bytes, str(choice.schemes)
 
 
 def _scheme(name: str) -> Scheme:
