@@ -18,6 +18,8 @@ from .products import MICROSOFT
 _OPSET = 23
 # Operators mean the same from the exporter's lowest set up to 23; those of older graphs may not.
 _OLDEST = 18
+_PRODUCTS = ("MatMul", "FusedMatMul", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits")
+_PARTS = ("Split", "Add", "Mul")
 _ATTRIBUTES = {"num_heads", "scale"}
 
 
@@ -34,17 +36,26 @@ def standardize(model: ir.Model) -> None:
 
 
 def _is_plain(node: ir.Node) -> bool:
-    """Whether a node is multi-head attention over sequences, with nothing but an additive mask.
-
-    Keys and values that are inputs of the graph are caches, with an axis of heads.
-    """
+    """Whether a node is multi-head attention over sequences, with nothing but an additive mask."""
     if (node.domain, node.op_type) != (MICROSOFT, "MultiHeadAttention") or len(node.outputs) > 1:
         return False
-    query, key, value, *rest = (*node.inputs, *(None,) * 8)
-    rest[2] = None  # what is added to the scores
+    attended, rest = node.inputs[:3], list(node.inputs[3:])
+    rest[2:3] = []  # what is added to the scores
     if any(part is not None for part in rest) or not _ATTRIBUTES.issuperset(node.attributes):
         return False
-    return all(part is not None and part.producer() is not None for part in (query, key, value))
+    return len(attended) == 3 and all(_is_sequence(part) for part in attended)
+
+
+def _is_sequence(value: ir.Value | None) -> bool:
+    """Whether a value is the result of a product, by itself, as a part, or with something added or multiplied.
+
+    So has it an axis for the sequence and a width that ONNX Runtime knows. Keys and values from elsewhere may have an
+    axis of heads; of a width that it does not know, as behind a reshape by numbers that are computed, it infers zero.
+    """
+    node = value.producer() if value is not None else None
+    if node is None:
+        return False
+    return node.op_type in _PRODUCTS or (node.op_type in _PARTS and any(_is_sequence(part) for part in node.inputs))
 
 
 def _replace(node: ir.Node) -> None:

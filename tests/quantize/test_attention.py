@@ -11,15 +11,19 @@ B, S, D, HEADS = 2, 5, 48, 4
 
 
 def graph(attributes: str = "", inputs: str = "q, k, v", extra: str = "") -> ir.Model:
-    """Attention over what a node gives, as in a model."""
+    """Attention over what products give, as in a model, or a node that does not tell their shape."""
     return build(
-        f"""(float[b, s, {D}] a, float[b, s, {D}] c{extra}) => (float[b, s, {D}] y) {{
-            q = Neg (a)
-            k = Neg (c)
-            v = Abs (c)
+        f"""(float[b, s, {D}] a, float[b, s, {D}] c, float[{D}, {D}] w, float[{D}, {2 * D}] u{extra})
+            => (float[b, s, {D}] y) {{
+            half = MatMul (a, w)
+            q = Add (half, half)
+            r = MatMul (c, u)
+            k, v = Split <axis = -1, num_outputs = 2> (r)
+            other = Abs (c)
             y = com.microsoft.MultiHeadAttention <num_heads = {HEADS}{attributes}> ({inputs})
-        }}"""
-    )
+        }}""",
+        w=random(D, D) / 7, u=random(D, 2 * D) / 7,
+    )  # fmt: skip
 
 
 MASK = np.where(np.arange(S) < np.array([[S], [3]]), 0, np.finfo(np.float32).min)[:, None, None, :].astype(np.float32)
@@ -39,7 +43,7 @@ def test_same_numbers(attributes: str, inputs: str, extra: str, mask: np.ndarray
     feeds = {"a": random(B, S, D), "c": random(B, S, D)} | ({} if mask is None else {"m": np.ascontiguousarray(mask)})
     (wanted,) = run(model, **feeds)
     standardize(model)
-    assert operators(model) == ["Neg", "Neg", "Abs", "Attention"]
+    assert operators(model) == ["MatMul", "Add", "MatMul", "Split", "Abs", "Attention"]
     assert model.graph.opset_imports[""] == 23
     (found,) = run(model, **feeds)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
@@ -49,6 +53,7 @@ def test_same_numbers(attributes: str, inputs: str, extra: str, mask: np.ndarray
     ("attributes", "inputs", "extra"),
     [
         ("", "a, c, c", ""),  # whose rank nobody tells: keys and values of a cache have an axis of heads
+        ("", "q, k, other", ""),  # a node whose result may have such an axis, or a width that is not known
         ("", "q, k, v, bias", f", float[{3 * D}] bias"),
         ("", "q, k, v, , p", ", int32[b, s] p"),
         (", unidirectional = 1", "q, k, v", ""),

@@ -15,7 +15,7 @@ pytest.importorskip("torch", reason="the export needs torch")
 pytest.importorskip("PIL", reason="image processors need Pillow")
 
 from tests.quantize.graphs import run
-from tests.quantize.wide import MORE, NAMES, WideModels
+from tests.quantize.wide import MORE, NAMES, UNEVEN, WideModels
 from torchless import Bundle
 from torchless.quantize.conversion import convert_role
 from torchless.quantize.converted import Converted
@@ -33,7 +33,7 @@ SCHEMES = {
 }
 # Bytes of a weight's four that remain, scales included; and the share of the outputs' spread that they may differ by.
 SIZE = {"int8": 0.27, "int8-static": 0.27, "q8": 0.27, "q4": 0.17, "fp16": 0.5}
-DRIFT = {"int8": 0.12, "int8-static": 0.2, "q8": 0.1, "q4": 0.5, "fp16": 0.01}
+DRIFT = {"int8": 0.12, "int8-static": 0.2, "q8": 0.1, "q4": 0.6, "fp16": 0.01}
 # What a product with constant weights, and an embedding, become.
 PRODUCTS = {
     "int8": "DynamicQuantizeMatMul",
@@ -99,7 +99,7 @@ def size(model: ir.Model) -> int:
 def check_names(case: Case, name: str, found: Converted) -> None:
     """Each weight is quantized, or left with a reason that holds."""
     products, tables, convolutions = weights(case.model)
-    assert products, "a graph without a large product would test nothing"
+    assert products or convolutions, "a graph without them would test nothing"
     assert (products | tables | convolutions) <= {*found.quantized, *found.left}
     assert not {*found.quantized} & {*found.left}
     for weight in products:
@@ -113,7 +113,7 @@ def check_names(case: Case, name: str, found: Converted) -> None:
     left = weights(found.model)
     assert not left[0], "products of float32 in the quantized graph"
     made = Counter(node.op_type for node in found.model.graph.all_nodes())
-    assert made[PRODUCTS[name]] > 0
+    assert bool(made[PRODUCTS[name]]) == bool(products)
 
 
 def check_drift(case: Case, name: str, found: Converted) -> None:
@@ -144,5 +144,6 @@ def test_every_scheme(wide: WideModels, name: str, scheme: str) -> None:
             check_names(case, scheme, found)
         saved = sum(case.model.graph.initializers[weight].const_value.nbytes for weight in found.quantized)
         nodes = 64 * (len(found.quantized) + 1) * 8
-        assert size(found.model) <= size(case.model) - saved * (1 - SIZE[scheme]) + nodes
+        share = SIZE[scheme] + UNEVEN.get(name, 0)
+        assert size(found.model) <= size(case.model) - saved * (1 - share) + nodes
         check_drift(case, scheme, found)
