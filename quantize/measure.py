@@ -22,8 +22,8 @@ from .samples import Feeds
 
 # Inputs that time is taken on, and rounds over all of them at the least.
 _TIMED = 6
-_ROUNDS = 3
-_TURN = 0.01  # seconds
+_ROUNDS = 5
+_TURN = 0.005  # seconds
 
 _LOAD = """
 import json, os, resource, sys
@@ -85,7 +85,7 @@ def compare(
         feeds: recorded inputs, see :func:`.samples.record`.
         baseline: the variant that all graphs are compared with.
         threads: threads inside one operator; None takes what the process may use.
-        seconds: how long time is taken for each graph; each input has three turns at the least.
+        seconds: how long time is taken for each graph; each input has five turns at the least.
         memory: whether to measure the memory of loading, in a process for each graph.
         forced: continuations by the baseline, where they were made before.
 
