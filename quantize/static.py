@@ -57,7 +57,8 @@ def convert(model: ir.Model, scheme: Scheme, ranges: Mapping[str, Range]) -> Con
     found.reasons.update(reasons)
     weights = Int8(rewriter, reduces(scheme))
     rewrite = _Static(rewriter, ranges, weights, reduces(scheme))
-    parts: dict[ir.Node, Product | Convolution] = {part.nodes[0]: part for part in (*found.products, *convolved)}
+    every: list[Product | Convolution] = [*found.products, *convolved]
+    parts = {part.nodes[0]: part for part in every}
     for part in [parts[node] for node in rewriter.nodes() if node in parts]:
         if isinstance(part, Convolution):
             reason = rewrite.convolution(part)
