@@ -53,7 +53,7 @@ def _whisper(width: int, layers: int, heads: int) -> dict[str, Any]:
 _CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "bert": (
         "BertForTokenClassification",
-        {"num_labels": _LABELS, "initializer_range": 0.05},
+        {"num_labels": _LABELS},
         _LESS,
     ),
     "wav2vec2": ("Wav2Vec2ForCTC", {**_WAV2VEC2, "feat_extract_norm": "group"}, _LESS_WAV2VEC2),
@@ -66,7 +66,7 @@ _CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "whisper-base": ("WhisperForConditionalGeneration", _whisper(512, 6, 8), _LESS_WHISPER),
     "vit": (
         "ViTForImageClassification",
-        {"num_labels": 1000, "initializer_range": 0.05},
+        {"num_labels": 1000},
         _LESS,
     ),
 }
