@@ -105,6 +105,19 @@ def test_percentile() -> None:
             assert inside.mean() >= percentile / 100 - 1e-9
 
 
+def test_a_part_of_many_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends of what is counted in part are near those of all, and the same in every run."""
+    rng = np.random.default_rng(3)
+    given = [{"x": rng.standard_normal((40, 50, 6)).astype(np.float32)} for _ in range(3)]
+    given = [feed | {"attention_mask": np.ones((40, 50), np.int64)} for feed in given]
+    whole = calibrate(model(), ["x"], given, "percentile", 90.0)["x"]
+    monkeypatch.setattr(calibration, "_COUNTED", 4000)
+    part = calibrate(model(), ["x"], given, "percentile", 90.0)["x"]
+    assert part != whole
+    assert part == calibrate(model(), ["x"], given, "percentile", 90.0)["x"]
+    assert close(part, whole.low, whole.high, tolerance=0.1)
+
+
 def divergence(counts: np.ndarray, half: int) -> float:
     """Migacz's, number by number."""
     middle = len(counts) // 2
