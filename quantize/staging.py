@@ -86,7 +86,7 @@ class Staging:
     def _restore(self, name: str) -> None:
         """Put back what the bundle had under a name, or nothing."""
         kept = self.folder / _KEPT / name
-        if kept.exists():
+        if os.path.lexists(kept):  # a link of the hub's cache leads nowhere from here
             kept.replace(self._bundle / name)
         else:
             (self._bundle / name).unlink(missing_ok=True)

@@ -232,6 +232,39 @@ def test_files_are_moved_all_or_none(
     assert calls[-1].name == ("model_int8.onnx", "model_q4.onnx", "torchless.json")[moved]
 
 
+def test_links_of_a_cache_survive_a_failure(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the hub's cache a snapshot's files are relative links to others."""
+    quantize(bundle, "int8")
+    blobs = bundle.parent / "blobs"
+    blobs.mkdir()
+    shutil.move(bundle / "onnx" / "model_int8.onnx", blobs / "a")
+    shutil.move(bundle / "torchless.json", blobs / "b")
+    (bundle / "onnx" / "model_int8.onnx").symlink_to("../../blobs/a")
+    (bundle / "torchless.json").symlink_to("../blobs/b")
+    before = contents(bundle)
+    working = staging.Staging(bundle)
+    working.fill()
+    working.claim("onnx/model_int8.onnx").write_bytes(b"new")
+    working.claim("torchless.json").write_bytes(b"new")
+    replace: Callable[[Path, Path], Path] = Path.replace
+
+    def fail(source: Path, target: Path) -> Path:
+        if target.name == "torchless.json" and ".kept" not in str(source):
+            raise OSError(errno.ENOSPC, "full")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="full"):
+        working.publish()
+    shutil.rmtree(working.folder)
+    assert contents(bundle) == before
+
+
+def test_names_of_a_ready_made_scheme(bundle: Path) -> None:
+    (made,) = quantize(bundle, Scheme("q8", exclude="outer*"))  # type: ignore[arg-type]  # as many will write it
+    assert (made.graph.quantization or {})["options"]["exclude"] == ["outer*"]
+
+
 def test_a_file_system_without_links(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **options: Any) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
