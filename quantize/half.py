@@ -186,16 +186,17 @@ def _cast_for_others(value: ir.Value, kept: set[ir.Node]) -> None:
 
 def _cast_back(nodes: Sequence[ir.Node]) -> None:
     """Give float32 nodes, in the graph's order, float32 copies of what float16 nodes compute."""
-    copies: dict[ir.Value, ir.Value] = {}
+    copies: dict[tuple[ir.Value, ir.Graph], ir.Value] = {}  # a branch does not see those of another one
     for node in nodes:
         for index, value in enumerate(node.inputs):
             if value is None or value.dtype != _HALF or node.graph is None:
                 continue
-            if value not in copies:
+            key = value, node.graph
+            if key not in copies:
                 cast = _cast(value, _FLOAT)
                 node.graph.insert_before(node, cast)
-                copies[value] = cast.outputs[0]
-            node.replace_input_with(index, copies[value])
+                copies[key] = cast.outputs[0]
+            node.replace_input_with(index, copies[key])
 
 
 def _cast_output(graph: ir.Graph, index: int, value: ir.Value) -> None:

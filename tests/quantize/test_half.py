@@ -137,3 +137,29 @@ def test_indices_are_counted_in_float() -> None:
     np.testing.assert_array_equal(bucket, [0, 2000, 4001])
     np.testing.assert_allclose(y, [0.25, 1000.25, 2000.5], rtol=1e-3)
     assert {value.dtype for value in result.graph.initializers.values()} == {ir.DataType.FLOAT, ir.DataType.FLOAT16}
+
+
+def test_branches_that_keep_float_each_have_their_cast() -> None:
+    model = ir.from_onnx_text(
+        HEADER
+        + """
+        main (bool c, float[n] x) => (float[n] y) {
+            h = Mul (x, x)
+            y = If (c) <
+                then_branch = yes () => (float[n] p) {
+                    [kept_a] a = Exp (h)
+                    p = Neg (a)
+                },
+                else_branch = no () => (float[n] q) {
+                    [kept_b] b = Sqrt (h)
+                    q = Neg (b)
+                }
+            >
+        }
+        """
+    )
+    result = to_half(model, float32=lambda node: str(node.name).startswith("kept"))
+    x = np.array([1, 2], np.float32)
+    for condition, expected in ((True, -np.exp(x * x)), (False, -x)):
+        (found,) = run(result, c=np.array(condition), x=x)
+        np.testing.assert_allclose(found, expected, rtol=2e-3)
