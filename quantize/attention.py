@@ -16,8 +16,9 @@ import onnx_ir as ir
 from .products import MICROSOFT
 
 _OPSET = 23
-# Operators mean the same from the exporter's lowest set up to 23; those of older graphs may not.
+# From the exporter's lowest set up to 23 operators mean the same, but for these; those of older graphs may not.
 _OLDEST = 18
+_CHANGED = frozenset({"DFT", "GridSample", "GroupNormalization"})
 _PRODUCTS = ("MatMul", "FusedMatMul", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits")
 _PARTS = ("Split", "Add", "Mul")
 _ATTRIBUTES = {"num_heads", "scale"}
@@ -28,7 +29,10 @@ def standardize(model: ir.Model) -> None:
     opset = model.graph.opset_imports.get("")
     if opset is None or not _OLDEST <= opset <= _OPSET:
         return
-    found = [node for node in model.graph.all_nodes() if _is_plain(node)]
+    nodes = list(model.graph.all_nodes())
+    if opset < _OPSET and any(node.op_type in _CHANGED for node in nodes):
+        return
+    found = [node for node in nodes if _is_plain(node)]
     for node in found:
         _replace(node)
     if found:

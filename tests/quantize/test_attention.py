@@ -67,6 +67,20 @@ def test_left_alone(attributes: str, inputs: str, extra: str) -> None:
     assert model.graph.opset_imports[""] == 20
 
 
+def test_operators_that_changed_since_keep_their_set() -> None:
+    """GridSample's "bilinear" is called "linear" since operator set 20."""
+    model = graph(extra=", float[1, 1, 4, 4] picture, float[1, 2, 2, 2] places")
+    model.graph.opset_imports[""] = 18
+    sample = ir.node("GridSample", model.graph.inputs[2:4], {"mode": "bilinear"})
+    sample.outputs[0].name, sample.outputs[0].type = "sampled", ir.TensorType(ir.DataType.FLOAT)
+    model.graph.append(sample)
+    model.graph.outputs.append(sample.outputs[0])
+    standardize(model)
+    assert model.graph.opset_imports[""] == 18
+    feeds = {"a": random(B, S, D), "c": random(B, S, D), "picture": random(1, 1, 4, 4), "places": random(1, 2, 2, 2)}
+    assert run(model, **feeds)[1].shape == (1, 1, 2, 2)
+
+
 @pytest.mark.parametrize("opset", [13, 24])
 def test_other_operator_sets_stay(opset: int) -> None:
     model = graph()
