@@ -27,6 +27,9 @@ _QUANTIZED = (
     "MatMulBnb4", "GatherBlockQuantized",
 )  # fmt: skip
 
+# Split and Unsqueeze have taken sizes and axes as inputs since then.
+_OLDEST = 13
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -95,7 +98,7 @@ def load(plan: Plan) -> ir.Model:
     """The float32 graph.
 
     Raises:
-        QuantizationError: it cannot be read, or is quantized already.
+        QuantizationError: it cannot be read, is quantized already, or is written in operators that are too old.
     """
     try:
         model = ir.load(plan.source)
@@ -106,6 +109,11 @@ def load(plan: Plan) -> ir.Model:
         raise QuantizationError(f"{plan.source} is already quantized: it has {found}. Start from the float32 graph")
     if any(value.dtype == ir.DataType.FLOAT16 for value in model.graph.initializers.values()):
         raise QuantizationError(f"{plan.source} has weights in float16. Start from the float32 graph")
+    opset = model.graph.opset_imports.get("", _OLDEST)
+    if plan.scheme.name.startswith("int8") and opset < _OLDEST:
+        raise QuantizationError(
+            f"{plan.source} is of operator set {opset}, and {plan.scheme.name} needs {_OLDEST}: export it again"
+        )
     return model
 
 
@@ -131,7 +139,9 @@ def _check_options(schemes: Sequence[str | Scheme], options: Mapping[str, Any]) 
 
 def _scheme(scheme: str | Scheme, options: Mapping[str, Any]) -> Scheme:
     """The scheme with those options that it has, and the machine's choice of range."""
-    if not isinstance(scheme, Scheme):
+    if isinstance(scheme, Scheme):
+        scheme = scheme.valid()
+    else:
         scheme = Scheme.checked(scheme, **{name: value for name, value in options.items() if name in OPTIONS[scheme]})
     if "reduce_range" in OPTIONS[scheme.name] and scheme.reduce_range is None:
         scheme = replace(scheme, reduce_range=hardware.saturates())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -87,6 +87,17 @@ class Scheme:
         if isinstance(options.get("exclude"), str):
             options["exclude"] = (options["exclude"],)
         return cls(name, **options | {"exclude": tuple(options.get("exclude", ()))})
+
+    def valid(self) -> Scheme:
+        """The scheme, if what was given to its constructor is what :meth:`checked` takes.
+
+        Raises:
+            OptionError: as by :meth:`checked`.
+        """
+        given = {part.name: getattr(self, part.name) for part in fields(self) if part.name not in ("name", "rest")}
+        changed = {name: value for name, value in given.items() if value != getattr(Scheme, name)}
+        scheme = Scheme.checked(self.name, **changed)
+        return scheme if self.rest is None else replace(scheme, rest=self.rest.valid())
 
     @property
     def options(self) -> dict[str, Any]:

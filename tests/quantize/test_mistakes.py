@@ -47,6 +47,10 @@ OPTIONS: list[tuple[Any, dict[str, Any], str]] = [
     ("fp16", {"symmetric": False}, "option 'symmetric' with fp16"),
     ("int8", {"colour": "red"}, "option 'colour' with int8: no scheme has it"),
     (Scheme.checked("q4"), {"block_size": 64}, "option 'block_size' with a ready-made scheme"),
+    (Scheme("int7"), {}, "scheme 'int7'"),
+    (Scheme("q4", block_size=5), {}, "block_size=5 of q4"),
+    (Scheme("int8", block_size=32), {}, "int8 has no option 'block_size'"),
+    (Scheme("q4", exclude=("a",), rest=Scheme("q8", block_size=5)), {}, "block_size=5 of q8"),
     ("q4", {"block_size": 33}, "block_size=33"),
     ("q4", {"block_size": True}, "block_size=True"),
     ("q8", {"symmetric": 1}, "symmetric=1"),
@@ -127,6 +131,17 @@ def test_a_graph_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(QuantizationError, match="is not an ONNX graph"):
         quantize(folder, "int8")
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int8-static"])
+def test_operators_that_are_too_old(tmp_path: Path, scheme: str) -> None:
+    folder = classifier(tmp_path / "bundle", manifest=False)
+    model = onnx.load(folder / "onnx" / "model.onnx")
+    for opset in model.opset_import:
+        opset.version = 11 if opset.domain == "" else opset.version
+    onnx.save(model, folder / "onnx" / "model.onnx")
+    with pytest.raises(QuantizationError, match=f"is of operator set 11, and {scheme} needs 13: export it again"):
+        load(Plan("model", Scheme(scheme), folder / "onnx" / "model.onnx"))
 
 
 def test_a_graph_with_nothing_to_quantize(tmp_path: Path) -> None:
