@@ -32,7 +32,7 @@ def export(
     opset: int = DEFAULT_OPSET,
     revision: str | None = None,
     overwrite: bool = False,
-    quantize: str | Sequence[str | Mapping[str, str]] = (),
+    quantize: str | Mapping[str, str] | Sequence[str | Mapping[str, str]] = (),
     calibrate: str | Path | None = None,
     progress: Report | None = None,
 ) -> Path:
@@ -80,7 +80,7 @@ def export(
     target = Path(output).expanduser().resolve()
     bundle.check_output(target, overwrite)
     _check_installed()
-    schemes = [quantize] if isinstance(quantize, str) else list(quantize)
+    schemes = [quantize] if isinstance(quantize, (str, Mapping)) else list(quantize)
     _check_schemes(schemes, options, calibrate)
     report = progress or default_report()
     return _run(checkpoint, target, task, options, revision, report, partial(_quantize, schemes, calibrate, report))

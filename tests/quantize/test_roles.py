@@ -123,6 +123,7 @@ def test_an_export_whose_variant_fails_leaves_nothing(
     [
         ({"quantize": "int7"}, "scheme 'int7'"),
         ({"quantize": ["int8", {"model": "int7"}]}, "scheme 'int7'"),
+        ({"quantize": {"model": "int7"}}, "scheme 'int7'"),
         ({"quantize": "int8", "dtype": "fp16"}, "starts from float32"),
         ({"quantize": "int8", "dtype": ("fp32", "int8")}, "int8 is asked for both"),
         ({"calibrate": "nothing.txt"}, "calibrate is for quantize="),
