@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torchless.errors import MissingDependencyError, OptionError
+from torchless.drawing import COLOURS, FAINT, GREY, INK, matplotlib, style
+from torchless.errors import OptionError
 
 from .metrics import LOWER
 from .report import Line, Report
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
-# Colours that the colour-blind tell apart (Okabe and Ito, 2008); grey is float32.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D00")
-_GREY, _INK, _FAINT = "#7A7A7A", "#222222", "#E6E6E6"
 _MIB = 2**20
 _LARGEST = 1500.0  # points squared: the area of the largest variant
 _WIDE, _HIGH = 415.0, 265.0  # points that the axes have, about
@@ -41,15 +39,15 @@ def plot(report: Report, path: Path) -> Path:
     figure = figures.Figure(figsize=(9.6, 4.8), dpi=150, layout="constrained")
     agg.FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=(2.4, 1))
-    colours = {line.name: _GREY if place == 0 else _COLOURS[(place - 1) % len(_COLOURS)]
+    colours = {line.name: GREY if place == 0 else COLOURS[(place - 1) % len(COLOURS)]
                for place, line in enumerate(report.lines)}  # fmt: skip
     _circles(left, report, colours)
     _bars(right, report.lines, colours)
-    figure.suptitle(f"{report.bundle} · {report.task or 'outputs'}", x=0.01, ha="left", fontsize=13, color=_INK)
+    figure.suptitle(f"{report.bundle} · {report.task or 'outputs'}", x=0.01, ha="left", fontsize=13, color=INK)
     machine = report.machine
     figure.supxlabel(
         f"{machine['processor']}, {machine['threads']} threads, onnxruntime {machine['onnxruntime']}",
-        x=0.01, ha="left", fontsize=7, color=_GREY,
+        x=0.01, ha="left", fontsize=7, color=GREY,
     )  # fmt: skip
     figure.savefig(path)
     return path
@@ -61,7 +59,7 @@ def check(path: Path) -> tuple[Any, Any]:
         raise OptionError(f"a plot is a file that ends in {', '.join(SUFFIXES)}, not {path}")
     if not path.parent.is_dir():
         raise OptionError(f"a plot cannot be written to {path}: there is no such folder")
-    return _matplotlib()
+    return matplotlib()
 
 
 def quality(report: Report) -> tuple[str, list[float]]:
@@ -85,8 +83,8 @@ def _circles(axes: Any, report: Report, colours: dict[str, str]) -> None:
     scores = report.lines[0].scores
     lower = scores is not None and scores.primary in LOWER
     _limits(axes, [line.speed for line in report.lines], values, lower)
-    axes.axvline(1, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    axes.axhline(values[0], color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    axes.axvline(1, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    axes.axhline(values[0], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     areas = [_LARGEST * line.bytes / max(line.bytes for line in report.lines) for line in report.lines]
     for line, value, area in sorted(zip(report.lines, values, areas, strict=True), key=lambda row: -row[2]):
         axes.scatter([line.speed], [value], s=area, color=colours[line.name], alpha=0.75, edgecolors="white", zorder=3)
@@ -98,13 +96,13 @@ def _circles(axes: Any, report: Report, colours: dict[str, str]) -> None:
             va="center", xytext=(place[0] - centre[0], place[1] - centre[1]), fontsize=9, color=colours[line.name],
             fontweight="bold", zorder=4,
         )  # fmt: skip
-    axes.set_xlabel("times as fast as float32", color=_INK)
-    axes.set_ylabel(f"{label}{' (lower is better, drawn upwards)' if lower else ''}", color=_INK)
+    axes.set_xlabel("times as fast as float32", color=INK)
+    axes.set_ylabel(f"{label}{' (lower is better, drawn upwards)' if lower else ''}", color=INK)
     if label.endswith("%"):
         axes.set_yticks([tick for tick in axes.get_yticks() if tick <= 100 and _inside(tick, axes.get_ylim())])
-    _style(axes)
-    axes.grid(color=_FAINT, linewidth=0.8)
-    axes.set_title("faster to the right, better upwards, area is size", fontsize=9, color=_GREY, loc="left")
+    style(axes)
+    axes.grid(color=FAINT, linewidth=0.8)
+    axes.set_title("faster to the right, better upwards, area is size", fontsize=9, color=GREY, loc="left")
 
 
 def _points(axes: Any, speed: float, value: float) -> Point:
@@ -157,30 +155,12 @@ def _bars(axes: Any, lines: Sequence[Line], colours: dict[str, str]) -> None:
     for place, line in enumerate(lines):
         axes.barh(place, line.bytes / _MIB, color=colours[line.name], height=0.62)
         text = f" {line.bytes / _MIB:.1f}" + (f"  ({100 * line.size:.0f}%)" if place else "")
-        axes.text(line.bytes / _MIB, place, text, va="center", fontsize=9, color=_INK)
-    axes.set_yticks(range(len(lines)), [line.name.replace(" ", "\n") for line in lines], color=_INK)
+        axes.text(line.bytes / _MIB, place, text, va="center", fontsize=9, color=INK)
+    axes.set_yticks(range(len(lines)), [line.name.replace(" ", "\n") for line in lines], color=INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.45 * max(line.bytes for line in lines) / _MIB)
     axes.set_xticks([])
     axes.tick_params(length=0)
-    _style(axes)
+    style(axes)
     axes.spines["bottom"].set_visible(False)
-    axes.set_title("size, MiB", fontsize=9, color=_GREY, loc="left")
-
-
-def _style(axes: Any) -> None:
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_FAINT)
-    axes.tick_params(colors=_INK, labelsize=9, length=0)
-    axes.set_axisbelow(True)
-
-
-def _matplotlib() -> tuple[Any, Any]:
-    """Matplotlib's figures, and what draws them without a screen."""
-    try:
-        from matplotlib import figure
-        from matplotlib.backends import backend_agg
-    except ImportError as error:
-        raise MissingDependencyError("a plot needs matplotlib: pip install 'torchless[report]'") from error
-    return figure, backend_agg
+    axes.set_title("size, MiB", fontsize=9, color=GREY, loc="left")
