@@ -21,7 +21,8 @@ from .errors import (
 )
 from .files import check_size, inside, preprocessor_config, read_json
 from .manifest import GraphSpec, Manifest
-from .session import Provider, Session, Settings
+from .providers import Provider
+from .session import Session, Settings
 from .tokenizer import Tokenizer
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from . import providers
 from .environment import cpu_count, onnxruntime
 from .errors import (
     BundleNotFoundError,
@@ -22,9 +23,9 @@ from .errors import (
     user_stacklevel,
 )
 from .manifest import TensorSpec
+from .providers import Provider
 
 Array: TypeAlias = NDArray[Any]
-Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -69,18 +70,14 @@ class Settings:
         if self.threads is not None and "intra_op_num_threads" in (self.session_options or {}):
             raise OptionError("threads and session_options['intra_op_num_threads'] contradict each other; give one")
         if self.providers is not None:
-            object.__setattr__(self, "providers", _checked_providers(self.providers))
-            if kind == "cuda" and not any("CUDA" in name for name, _ in _split(self.providers)):
+            object.__setattr__(self, "providers", providers.checked(self.providers))
+            if kind == "cuda" and not any("CUDA" in name for name, _ in providers.split(self.providers)):
                 raise OptionError(f"device={self.device!r} contradicts providers={list(self.providers)!r}")
 
     @property
     def kind(self) -> str:
         """``"cuda"`` or ``"cpu"``: what ``dtype="auto"`` chooses for."""
-        if self.providers is not None:
-            return "cuda" if any("CUDA" in name for name, _ in _split(self.providers)) else "cpu"
-        if self.device == "auto":
-            return "cuda" if "CUDAExecutionProvider" in onnxruntime().get_available_providers() else "cpu"
-        return self.device.partition(":")[0]
+        return providers.kind(self.device, self.providers)
 
 
 class Session:
@@ -237,14 +234,14 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
 
 def _open(path: Path, settings: Settings) -> Any:
     ort = onnxruntime()
-    providers, options = _providers(settings), _session_options(settings)
+    selected, options = providers.selected(settings.device, settings.providers), _session_options(settings)
     try:
         # Its own fallback would change the device in the middle of a request, and print to standard output.
-        session = ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+        session = ort.InferenceSession(str(path), options, providers=selected, enable_fallback=0)
     except _runtime_errors() as error:
         raise SessionError(f"ONNX Runtime cannot load {path}: {error}") from error
     session.disable_fallback()
-    missing = [name for name, _ in _split(providers) if name not in session.get_providers()]
+    missing = [name for name, _ in providers.split(selected) if name not in session.get_providers()]
     if missing and settings.device != "auto":
         raise DeviceError(
             f"{missing[0]} could not start (see ONNX Runtime's message above: usually a CUDA or cuDNN library that "
@@ -272,39 +269,6 @@ def _session_options(settings: Settings) -> Any:
         else:
             raise OptionError(f"session_options has {name!r}, which onnxruntime.SessionOptions does not know")
     return options
-
-
-def _providers(settings: Settings) -> list[Provider]:
-    """The providers to ask for, each known to be in the installed build."""
-    available = onnxruntime().get_available_providers()
-    if settings.providers is not None:
-        if unknown := [name for name, _ in _split(settings.providers) if name not in available]:
-            raise DeviceError(f"the installed onnxruntime has no {unknown[0]}; it has {', '.join(available)}")
-        return list(settings.providers)
-    if settings.kind == "cpu":
-        return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in available:
-        raise DeviceError(
-            f"device={settings.device!r} needs the GPU build of ONNX Runtime; the one installed has "
-            f"{', '.join(available)}: pip uninstall onnxruntime, then pip install 'torchless[gpu]'"
-        )
-    index = settings.device.partition(":")[2] or "0"
-    return [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]
-
-
-def _checked_providers(providers: Any) -> tuple[Provider, ...]:
-    listed = tuple(providers) if isinstance(providers, (list, tuple)) else ()
-    for provider in listed:
-        name, options = provider if isinstance(provider, tuple) and len(provider) == 2 else (provider, {})
-        if not isinstance(name, str) or not isinstance(options, Mapping):
-            listed = ()
-    if not listed:
-        raise OptionError(f"providers must be a list of names or (name, options) pairs, not {providers!r}")
-    return listed
-
-
-def _split(providers: Sequence[Provider]) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(provider, {}) if isinstance(provider, str) else (provider[0], provider[1]) for provider in providers]
 
 
 def _spec(node: Any) -> TensorSpec:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import tasks
 from ..bundle import Bundle
 from ..errors import OptionError, TaskError
-from ..session import Provider
+from ..providers import Provider
 from .base import Pipeline
 
 if TYPE_CHECKING:

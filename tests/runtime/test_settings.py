@@ -7,7 +7,16 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from torchless import DeviceError, MissingDependencyError, OptionError, Session, Settings, cpu_count, environment
+from torchless import (
+    DeviceError,
+    MissingDependencyError,
+    OptionError,
+    Session,
+    Settings,
+    cpu_count,
+    environment,
+    providers,
+)
 from torchless import session as sessions
 
 from .factories import save_graph
@@ -148,7 +157,7 @@ def test_cuda_index_is_passed_on(monkeypatch, fresh):
     ort = sessions.onnxruntime()
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
     expected = [("CUDAExecutionProvider", {"device_id": "2"}), "CPUExecutionProvider"]
-    assert sessions._providers(Settings(device="cuda:2")) == expected
+    assert providers.selected("cuda:2", None) == expected
 
 
 def test_onnxruntime_missing(monkeypatch, fresh, graph):
