@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import re
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .errors import MissingDependencyError
+
+_BUILD = re.compile(r"(onnxruntime|onnxruntime_gpu)-[^-]+\.(?:dist|egg)-info")
 
 
 @cache
@@ -18,8 +23,7 @@ def onnxruntime() -> Any:
     Raises:
         MissingDependencyError: it is not installed, or both builds are, one overwriting the other's files.
     """
-    builds = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
-    if len(builds) == 2:
+    if len(_installed_builds()) > 1:
         raise MissingDependencyError(
             "onnxruntime and onnxruntime-gpu are both installed and share one import name: "
             "uninstall both, then install one: pip install 'torchless[cpu]' or 'torchless[gpu]'"
@@ -33,14 +37,14 @@ def onnxruntime() -> Any:
     return onnxruntime
 
 
-def _installed(distribution: str) -> bool:
-    from importlib import metadata  # with it come email, zipfile and sockets: only once a session is opened
-
-    try:
-        metadata.distribution(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+def _installed_builds() -> set[str]:
+    """Which builds have metadata on the path; ``importlib.metadata`` would load email, zipfile and sockets for it."""
+    found = set()
+    for folder in sys.path:
+        with contextlib.suppress(OSError):  # the path may name archives and folders that are not there
+            names = [path.name for path in Path(folder).iterdir()]
+            found.update(match[1] for match in map(_BUILD.fullmatch, names) if match)
+    return found
 
 
 def cpu_count() -> int:

@@ -2,7 +2,7 @@
 
 import builtins
 import os
-from importlib import metadata
+import sys
 
 import numpy as np
 import pytest
@@ -173,8 +173,14 @@ def test_onnxruntime_missing(monkeypatch, fresh, graph):
         Session(graph)
 
 
-def test_onnxruntime_installed_twice(monkeypatch, fresh, graph):
-    monkeypatch.setattr(metadata, "distribution", lambda name: object())
+@pytest.mark.parametrize("second", ["onnxruntime_gpu-1.31.1.dist-info", "onnxruntime_gpu-1.23.0.egg-info"])
+def test_onnxruntime_installed_twice(monkeypatch, tmp_path, fresh, graph, second):
+    for name in ("onnxruntime-1.31.1.dist-info", "onnxruntime_genai-1.0.dist-info"):
+        (tmp_path / "one" / name).mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "one"), str(tmp_path / "two"), *sys.path])
+    assert environment.onnxruntime() is not None
+    environment.onnxruntime.cache_clear()
+    (tmp_path / "two" / second).mkdir(parents=True)
     with pytest.raises(MissingDependencyError, match="onnxruntime and onnxruntime-gpu are both installed"):
         Session(graph)
 
