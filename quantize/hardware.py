@@ -1,7 +1,7 @@
 """What a machine has for products of 8-bit numbers, and what each scheme makes of it.
 
-The processor is asked through the operating system: ``/proc/cpuinfo`` of Linux, ``sysctl`` of macOS. Where neither
-answers, as on Windows, nothing is known, and what is said here is said for the weakest processor of its kind.
+Where the system does not tell the processor's instructions (see :mod:`torchless.processor`), what is said here is said
+for the weakest processor of its kind.
 
 References: ONNX Runtime's documentation, "Quantize ONNX models", on reduce_range (sums of two 8-bit products overflow
 16 bits on x86 without VNNI), and its list of kernels, ``docs/OperatorKernels.md``, on what CUDA runs.
@@ -10,26 +10,9 @@ References: ONNX Runtime's documentation, "Quantize ONNX models", on reduce_rang
 from __future__ import annotations
 
 import platform
-import subprocess
-from functools import cache
-from pathlib import Path
 
-# What the systems call the instructions: Linux on x86 and ARM; macOS on ARM and Intel.
-_NAMES = {
-    "avx2": "AVX2",
-    "avx512f": "AVX512",
-    "avx_vnni": "AVX-VNNI",
-    "avx512_vnni": "AVX512-VNNI",
-    "amx_int8": "AMX",
-    "asimddp": "dot product",
-    "i8mm": "I8MM",
-    "hw.optional.arm.feat_dotprod": "dot product",
-    "hw.optional.arm.feat_i8mm": "I8MM",
-    "hw.optional.avx2_0": "AVX2",
-    "hw.optional.avx512f": "AVX512",
-    "hw.optional.avx512vnni": "AVX512-VNNI",
-}
-_X86 = ("x86_64", "amd64", "i386", "i686")
+from torchless.processor import features, is_x86
+
 _EXACT = {"AVX-VNNI", "AVX512-VNNI", "AMX"}
 _FAST = _EXACT | {"dot product", "I8MM"}
 
@@ -41,19 +24,6 @@ CUDA = {
     "fp16": "runs there, a decoder's attention too: the choice for CUDA",
 }
 """What becomes of each scheme on ONNX Runtime's CUDA execution provider."""
-
-
-@cache
-def features() -> frozenset[str] | None:
-    """Instructions for vectors and 8-bit products that this processor has, by name; None where that is unknown."""
-    system = platform.system()
-    found = _linux() if system == "Linux" else _macos() if system == "Darwin" else None
-    return None if found is None else frozenset(name for word, name in _NAMES.items() if word in found)
-
-
-def is_x86() -> bool:
-    """Whether the processor is one of Intel's or AMD's."""
-    return platform.machine().lower() in _X86
 
 
 def saturates() -> bool:
@@ -94,24 +64,3 @@ def doubts(scheme: str) -> str | None:
         return None
     lost = ", and weights have 7 bits so that sums do not overflow" if saturates() else ""
     return f"{describe()}: no instructions for 8-bit products (VNNI, dot product), so {scheme} gains little{lost}"
-
-
-def _linux() -> set[str] | None:
-    """Words of the first processor's flags."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return None
-    flags = (line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features")))
-    words = next(flags, None)
-    return None if words is None else set(words.split())
-
-
-def _macos() -> set[str] | None:
-    """Names of the optional features that are there."""
-    try:
-        done = subprocess.run(["sysctl", "hw.optional"], capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    pairs = (line.lower().partition(":") for line in done.stdout.splitlines())
-    return {name.strip() for name, _, value in pairs if value.strip() == "1"}
