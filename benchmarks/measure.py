@@ -36,33 +36,63 @@ def interleaved(calls: Mapping[str, Callable[[], object]], repeats: int, warmup:
 
 
 def write(name: str, rows: list[dict[str, Any]], **notes: Any) -> Path:
-    """Write results/<name>.json: rows with versions, hardware and the command that made them."""
+    """Write results/<name>.json: rows with versions, hardware and the command that made them.
+
+    A row that does not say on which machine and day it was measured was measured here, today.
+    """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
+    head = {"date": time.strftime("%Y-%m-%d"), "hardware": hardware()}
     content = {
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
-        "date": time.strftime("%Y-%m-%d"),
-        "hardware": hardware(),
+        **head,
         "versions": {"python": platform.python_version(), **versions()},
         **notes,
-        "rows": rows,
+        "rows": stamped(rows, head),
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    unfinished = path.with_suffix(".json.part")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(path)
     return path
 
 
 def read(name: str) -> dict[str, Any]:
-    """What results/<name>.json holds; no rows where it is not there."""
+    """What results/<name>.json holds, its rows with machine and date; no rows where it is not there."""
     path = RESULTS / f"{name}.json"
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": []}
-    return content
+    if not path.is_file():
+        return {"rows": []}
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return {**content, "rows": stamped(content["rows"], content)}
 
 
 def merge(name: str, rows: list[dict[str, Any]], keys: tuple[str, ...], **notes: Any) -> Path:
-    """Write results/<name>.json with these rows in the place of those that have the same keys; the others stay."""
+    """Write results/<name>.json with these rows in the place of those that have the same keys; the others stay.
+
+    The versions of the contenders' environments stay too, where these rows have none of their own.
+    """
+    before = read(name)
     anew = {tuple(row[key] for key in keys) for row in rows}
-    kept = [row for row in read(name)["rows"] if tuple(row[key] for key in keys) not in anew]
+    kept = [row for row in before["rows"] if tuple(row[key] for key in keys) not in anew]
+    if "environments" in notes:
+        notes["environments"] = {**before.get("environments", {}), **notes["environments"]}
     return write(name, kept + rows, **notes)
+
+
+def stamped(rows: Iterable[dict[str, Any]], head: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows with the ``"machine"`` and ``"date"`` of a file's head, where they have none of their own."""
+    return [{**row, "machine": row.get("machine", machine(head["hardware"])), "date": row.get("date", head["date"])}
+            for row in rows]  # fmt: skip
+
+
+def machine(hardware: Mapping[str, Any]) -> str:
+    """A machine in a few words: its processor, the instructions that matter here, and its CPUs.
+
+    Example:
+        >>> machine({"processor": "AMD EPYC", "flags": ["avx2", "avx512_vnni"], "cpus": 2})
+        'AMD EPYC (avx2, avx512_vnni), 2 CPUs'
+    """
+    flags = f" ({', '.join(hardware['flags'])})" if hardware.get("flags") else ""
+    return f"{hardware['processor']}{flags}, {hardware['cpus']} CPUs"
 
 
 def hardware() -> dict[str, Any]:
