@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from torchless.binding import Array, Binding, DeviceArray
 from torchless.bundle import Bundle
-from torchless.session import Array, Binding, Session
+from torchless.errors import DeviceError
+from torchless.session import Session
 
 Keep = Callable[[Mapping[str, Array]], None]
 
@@ -88,16 +90,22 @@ class _RecordedBinding(Binding):
         self._inputs: dict[str, Array] = {}
         self._calls = 0
 
-    def bind_input(self, name: str, array: Array) -> None:
+    def bind_input(self, name: str, array: Array | DeviceArray) -> None:
         super().bind_input(name, array)
-        self._inputs[name] = array
+        self._inputs[name] = _readable(array)
 
-    def bind_inplace(self, source: str, target: str, array: Array) -> None:
+    def bind_inplace(self, source: str, target: str, array: Array | DeviceArray) -> None:
         super().bind_inplace(source, target, array)
-        self._inputs[source] = array
+        self._inputs[source] = _readable(array)
 
     def run(self) -> None:
         if self._calls & (self._calls - 1) == 0:  # 0, 1, 2, 4, 8, ...
             self._keep(self._inputs)  # before the graph writes the cache in place
         self._calls += 1
         super().run()
+
+
+def _readable(array: Array | DeviceArray) -> Array:
+    if isinstance(array, DeviceArray):
+        raise DeviceError(f"inputs are recorded on the CPU, and one of this session lies on {array.place.kind}")
+    return array

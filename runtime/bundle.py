@@ -82,6 +82,7 @@ class Bundle:
         threads: int | None = None,
         providers: Sequence[Provider] | None = None,
         session_options: Mapping[str, Any] | None = None,
+        provider_options: Mapping[str, Any] | None = None,
     ) -> Bundle:
         """Open a folder or hub id.
 
@@ -94,13 +95,17 @@ class Bundle:
             threads: threads inside one operator; None takes the CPUs that the process may use.
             providers: ONNX Runtime execution providers, instead of ``device``.
             session_options: attributes and configuration entries of ``onnxruntime.SessionOptions``.
+            provider_options: options of CUDA, such as ``{"gpu_mem_limit": 4 << 30}``; see :mod:`torchless.providers`.
 
         Raises:
             BundleNotFoundError: no such folder, or no graph in it.
             BundleError: the manifest or configuration is malformed.
             OptionError: a malformed option, or a dtype that the bundle does not have.
         """
-        settings = Settings(device=device, threads=threads, providers=providers, session_options=session_options)
+        settings = Settings(
+            device=device, threads=threads, providers=providers, session_options=session_options,
+            provider_options=provider_options,
+        )  # fmt: skip
         return cls(hub.resolve(model, revision=revision, dtype=dtype, device=settings.kind), settings, dtype)
 
     @property

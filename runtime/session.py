@@ -1,18 +1,18 @@
-"""The only module that talks to ONNX Runtime: devices, threads, and feeding a graph what it declares."""
+"""Sessions of ONNX Runtime: devices, threads, and feeding a graph what it declares."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import providers
+from .binding import Array as Array
+from .binding import Binding, Place, runtime_errors
 from .environment import cpu_count, onnxruntime
 from .errors import (
     BundleNotFoundError,
@@ -24,8 +24,6 @@ from .errors import (
 )
 from .manifest import TensorSpec
 from .providers import Provider
-
-Array: TypeAlias = NDArray[Any]
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -49,6 +47,8 @@ class Settings:
         providers: ONNX Runtime execution providers, names or ``(name, options)``; replaces ``device``.
         session_options: attributes of ``onnxruntime.SessionOptions`` by name, and configuration entries (names with
             a dot, such as ``"session.intra_op.allow_spinning"``).
+        provider_options: options of ONNX Runtime's CUDA execution provider by name, such as ``gpu_mem_limit`` (bytes)
+            or ``use_tf32``; they replace ``providers.DEFAULTS``. With ``device="auto"`` they count where CUDA is had.
 
     Raises:
         OptionError: a malformed value, or two that contradict each other.
@@ -58,6 +58,7 @@ class Settings:
     threads: int | None = None
     providers: Sequence[Provider] | None = None
     session_options: Mapping[str, Any] | None = None
+    provider_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         kind, _, index = str(self.device).partition(":")
@@ -73,6 +74,9 @@ class Settings:
             object.__setattr__(self, "providers", providers.checked(self.providers))
             if kind == "cuda" and not any("CUDA" in name for name, _ in providers.split(self.providers)):
                 raise OptionError(f"device={self.device!r} contradicts providers={list(self.providers)!r}")
+        if self.provider_options is not None:
+            options = providers.checked_options(self.provider_options, self.device, self.providers)
+            object.__setattr__(self, "provider_options", options)
 
     @property
     def kind(self) -> str:
@@ -138,7 +142,7 @@ class Session:
             raise InputError(f"{self.path.name} has no output {sorted(unknown)}; it has {self._output_names}")
         try:
             return dict(zip(names, self._session.run(names, given), strict=True))
-        except _runtime_errors() as error:
+        except runtime_errors() as error:
             shapes = {name: value.shape for name, value in given.items()}
             raise SessionError(f"{self.path.name} failed on inputs of shapes {shapes}: {error}") from error
 
@@ -165,6 +169,17 @@ class Session:
         """Arrays bound to the graph's inputs and outputs, for calls that follow each other without copies."""
         return Binding(self.path.name, self._session)
 
+    def place(self, name: str) -> Place:
+        """The memory in which the graph reads an input, or leaves an output."""
+        for specs, found in (
+            (self.inputs, self._session.get_input_memory_infos()),
+            (self.outputs, self._session.get_output_memory_infos()),
+        ):
+            for spec, memory in zip(specs, found, strict=True):
+                if spec.name == name:
+                    return Place("cuda", memory.device_id) if memory.name == "Cuda" else Place()
+        return Place()  # an input that has a default is not listed
+
     @property
     def providers(self) -> list[str]:
         """The execution providers in use, first choice first."""
@@ -174,71 +189,14 @@ class Session:
         return Session, (self.path, self.settings)
 
 
-class Binding:
-    """Arrays that a graph reads and writes in place, call after call.
-
-    On a CPU the graph works in the arrays' own memory, so that they must be C-contiguous and of the declared dtype.
-
-    Args:
-        name: the graph's name, for messages.
-        session: ONNX Runtime's session.
-    """
-
-    def __init__(self, name: str, session: Any) -> None:
-        self._name = name
-        self._session = session
-        self._binding = session.io_binding()
-        self._arrays: dict[str, Any] = {}  # an OrtValue does not keep the array that it lies on
-
-    def bind_input(self, name: str, array: Array) -> None:
-        """Let the graph read an input from the array."""
-        self._binding.bind_ortvalue_input(name, self._value(name, array))
-
-    def bind_output(self, name: str, array: Array) -> None:
-        """Let the graph write an output to the array."""
-        self._binding.bind_ortvalue_output(name, self._value(name, array))
-
-    def bind_inplace(self, source: str, target: str, array: Array) -> None:
-        """Let one array be an input and, after the call, an output."""
-        value = self._value(source, array)
-        self._binding.bind_ortvalue_input(source, value)
-        self._binding.bind_ortvalue_output(target, value)
-
-    def run(self) -> None:
-        """Run the graph on what is bound.
-
-        Raises:
-            SessionError: the graph failed.
-        """
-        try:
-            self._session.run_with_iobinding(self._binding)
-        except _runtime_errors() as error:
-            raise SessionError(f"{self._name} failed: {error}") from error
-
-    def _value(self, name: str, array: Array) -> Any:
-        value = onnxruntime().OrtValue.ortvalue_from_numpy(array)
-        self._arrays[name] = array, value
-        return value
-
-
-@cache
-def _runtime_errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises: its exception classes have no public base but Exception."""
-    state = onnxruntime().capi.onnxruntime_pybind11_state
-    names = (
-        "EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "ModelLoaded",
-        "NoModel", "NoSuchFile", "NotImplemented", "RuntimeException",
-    )  # fmt: skip
-    return (*(getattr(state, name) for name in names if hasattr(state, name)), RuntimeError, ValueError)
-
-
 def _open(path: Path, settings: Settings) -> Any:
     ort = onnxruntime()
-    selected, options = providers.selected(settings.device, settings.providers), _session_options(settings)
+    selected = providers.selected(settings.device, settings.providers, settings.provider_options)
+    options = _session_options(settings)
     try:
         # Its own fallback would change the device in the middle of a request, and print to standard output.
         session = ort.InferenceSession(str(path), options, providers=selected, enable_fallback=0)
-    except _runtime_errors() as error:
+    except runtime_errors() as error:
         raise SessionError(f"ONNX Runtime cannot load {path}: {error}") from error
     session.disable_fallback()
     missing = [name for name, _ in providers.split(selected) if name not in session.get_providers()]

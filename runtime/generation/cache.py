@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..binding import Array, Binding
 from ..environment import available_memory
 from ..errors import BundleError, OptionError
 from ..manifest import TensorSpec
-from ..session import Array, Binding
 
 _NAME = re.compile(r"past_key_values\.(\d+)\.(?:(decoder|encoder)\.)?(key|value)")
 

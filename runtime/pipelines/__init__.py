@@ -106,6 +106,7 @@ def pipeline(
     threads: int | None = None,
     providers: Sequence[Provider] | None = None,
     session_options: Mapping[str, Any] | None = None,
+    provider_options: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     **options: Any,
 ) -> Pipeline[Any]:
@@ -120,6 +121,7 @@ def pipeline(
         threads: threads inside one operator; None takes the CPUs that the process may use.
         providers: ONNX Runtime execution providers, instead of ``device``.
         session_options: attributes and configuration entries of ``onnxruntime.SessionOptions``.
+        provider_options: options of CUDA, such as ``{"gpu_mem_limit": 4 << 30}``; see :mod:`torchless.providers`.
         batch_size: inputs that run together at the most; None chooses by their length.
         options: defaults of the task's own options, such as ``top_k=3``.
 
@@ -137,14 +139,14 @@ def pipeline(
     name = None if task is None else tasks.normalize(task)
     options = {**({} if task is None else tasks.options(task)), **options}
     if isinstance(model, Bundle):
-        given = {"revision": revision, "threads": threads, "providers": providers, "session_options": session_options}
-        if any(value is not None for value in given.values()) or dtype != "auto" or device != "cpu":
+        given = (revision, threads, providers, session_options, provider_options)
+        if any(value is not None for value in given) or dtype != "auto" or device != "cpu":
             raise OptionError("an opened bundle keeps its own dtype, device and session options")
         bundle = model
     else:
         bundle = Bundle.open(
             model, revision=revision, dtype=dtype, device=device, threads=threads, providers=providers,
-            session_options=session_options,
+            session_options=session_options, provider_options=provider_options,
         )  # fmt: skip
     if name is None:
         name = bundle.task

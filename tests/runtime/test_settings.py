@@ -2,6 +2,7 @@
 
 import builtins
 import os
+import pickle
 import sys
 
 import numpy as np
@@ -15,6 +16,7 @@ from torchless import (
     Settings,
     cpu_count,
     environment,
+    pipeline,
     providers,
 )
 from torchless import session as sessions
@@ -156,8 +158,74 @@ def test_a_device_that_does_not_start_is_no_silent_fall_back(monkeypatch, fresh,
 def test_cuda_index_is_passed_on(monkeypatch, fresh):
     ort = sessions.onnxruntime()
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
-    expected = [("CUDAExecutionProvider", {"device_id": "2"}), "CPUExecutionProvider"]
-    assert providers.selected("cuda:2", None) == expected
+    [(name, options), rest] = providers.selected("cuda:2", None)
+    assert (name, options["device_id"], rest) == ("CUDAExecutionProvider", "2", "CPUExecutionProvider")
+
+
+def test_options_of_cuda_replace_the_defaults(monkeypatch, fresh):
+    ort = sessions.onnxruntime()
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    given = {"gpu_mem_limit": 1 << 30, "use_tf32": True, "cudnn_conv_algo_search": "EXHAUSTIVE"}
+    settings = Settings(device="cuda", provider_options=given)
+    assert providers.selected(settings.device, settings.providers, settings.provider_options)[0] == (
+        "CUDAExecutionProvider",
+        {
+            "device_id": "0",
+            "arena_extend_strategy": "kSameAsRequested",
+            "cudnn_conv_algo_search": "EXHAUSTIVE",
+            "use_tf32": "1",
+            "gpu_mem_limit": "1073741824",
+        },
+    )
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_options_of_cuda_reach_the_session(monkeypatch, fresh, graph):
+    ort = sessions.onnxruntime()
+    real, seen = ort.InferenceSession, []
+
+    def opened(path, options, providers, **rest):
+        seen.append(providers[0])
+        return real(path, options, ["CPUExecutionProvider"], **rest)
+
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", opened)
+    with pytest.raises(DeviceError):
+        Session(graph, Settings(device="cuda:1", provider_options={"prefer_nhwc": 1}))
+    assert seen[0][1]["prefer_nhwc"] == "1"
+    assert seen[0][1]["device_id"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"memory": 1}, "'memory', which is none of gpu_mem_limit"),
+        ({"gpu_mem_limit": "2GB"}, r"\['gpu_mem_limit'\] must be a positive number of bytes, not '2GB'"),
+        ({"gpu_mem_limit": True}, "must be a positive number of bytes, not True"),
+        ({"gpu_mem_limit": 0}, "must be a positive number of bytes, not 0"),
+        ({"use_tf32": "yes"}, "must be True or False, not 'yes'"),
+        ({"use_tf32": 2}, "must be True or False, not 2"),
+        ({"arena_extend_strategy": "kDouble"}, "must be kNextPowerOfTwo or kSameAsRequested, not 'kDouble'"),
+        ({"cudnn_conv_algo_search": "heuristic"}, "must be EXHAUSTIVE or HEURISTIC or DEFAULT, not 'heuristic'"),
+        ({"sdpa_kernel": -1}, "must be a positive integer, not -1"),
+        ({"device_id": 1}, "'device_id': device='cuda:N' chooses the GPU"),
+        ({"enable_cuda_graph": True}, "'enable_cuda_graph': a captured CUDA graph replays one shape"),
+        ([("use_tf32", 1)], "must be a dictionary"),
+    ],
+)
+def test_bad_options_of_cuda(options, message):
+    with pytest.raises(OptionError, match=message):
+        Settings(device="cuda", provider_options=options)
+
+
+def test_options_of_cuda_are_for_cuda(tmp_path):
+    with pytest.raises(OptionError, match="provider_options are CUDA's, and device is 'cpu'"):
+        Settings(provider_options={"use_tf32": True})
+    with pytest.raises(OptionError, match="contradict each other: give the options in providers"):
+        Settings(device="cuda", providers=["CUDAExecutionProvider"], provider_options={"use_tf32": True})
+    with pytest.raises(OptionError, match="provider_options are CUDA's"):
+        pipeline("text-classification", tmp_path, provider_options={"use_tf32": True})
+    assert Settings(device="auto", provider_options={"use_tf32": False}).provider_options == {"use_tf32": "0"}
 
 
 def test_onnxruntime_missing(monkeypatch, fresh, graph):
