@@ -2,20 +2,22 @@
 
 ONNX Runtime casts back around the operators that have no float16 kernel on a device. Left in float32 here are those
 whose specification has no float16, and whatever is computed for an integer: float16 cannot count beyond 2048, and
-a relative position that is rounded falls into another bucket.
+a relative position that is rounded falls into another bucket. What an If, Loop or Scan that stays in float32 holds
+stays so with it; of another one all inputs and outputs of its bodies are float16.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from .casts import Casts
 from .converted import Converted
 from .schemes import Scheme
-from .types import add_types
+from .types import add_types, bodies
 
 _LARGEST = float(np.finfo(np.float16).max)
 _SMALLEST = float(np.finfo(np.float16).smallest_subnormal)
@@ -80,23 +82,28 @@ def to_half(
     graph = result.graph
     nodes = list(graph.all_nodes())
     kept = _kept(nodes, float32)
+    casts = Casts(graph)
     for value in [value for part in (graph, *graph.subgraphs()) for value in part.initializers.values()]:
         _convert_initializer(value, kept)
     for node in nodes:
         if node not in kept:
             _convert_node(node)
-    _cast_back([node for node in nodes if node in kept])
-    for node in kept:
-        for value in node.outputs:
-            _cast_for_others(value, kept)
+    casts.back([node for node in nodes if node in kept])
+    for node in nodes:
+        if node in kept:
+            for value in node.outputs:
+                casts.for_others(value, kept)
     for value in graph.inputs:
         if half_io(str(value.name)) and value.dtype == _FLOAT:
             value.type = _HALF_TENSOR
         else:
-            _cast_for_others(value, kept)
+            casts.for_others(value, kept)
+    for node in nodes:
+        for body in bodies(node):
+            casts.results(body, _FLOAT if node in kept else _HALF)
     for index, value in enumerate(graph.outputs):
         if value.dtype == _HALF and not half_io(str(value.name)):
-            _cast_output(graph, index, value)
+            casts.output(graph, index, value)
     return result
 
 
@@ -108,15 +115,32 @@ def half(array: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def _kept(nodes: Sequence[ir.Node], float32: Callable[[ir.Node], bool]) -> set[ir.Node]:
-    """The nodes that stay in float32: those asked for, and all that lead to a number cast to an integer."""
+    """The nodes that stay in float32: those asked for, and all that lead to a number cast to an integer.
+
+    With a node that has bodies stays what is inside.
+    """
+    owners = {body: node for node in nodes for body in bodies(node)}
     waiting = [node for node in nodes if _needs_float(node)]
-    kept = {node for node in nodes if float32(node)}
+    kept = {inner for node in nodes if float32(node) for inner in (node, *_inside(node))}
     while waiting:
         node = waiting.pop()
         kept.add(node)
-        sources = [value.producer() for value in node.inputs if value is not None and value.dtype == _FLOAT]
-        waiting += [source for source in sources if source is not None and source not in kept]
+        sources = [_source(value, owners) for value in node.inputs if value is not None and value.dtype == _FLOAT]
+        waiting += [source for source in (*sources, *_inside(node)) if source is not None and source not in kept]
     return kept
+
+
+def _inside(node: ir.Node) -> Iterable[ir.Node]:
+    """The nodes of a node's bodies, at any depth."""
+    for body in bodies(node):
+        yield from body.all_nodes()
+
+
+def _source(value: ir.Value, owners: Mapping[ir.Graph, ir.Node]) -> ir.Node | None:
+    """The node that gives a value: of a body's input the node that the body is of."""
+    if value.is_graph_input() and isinstance(value.graph, ir.Graph):
+        return owners.get(value.graph)
+    return value.producer()
 
 
 def _needs_float(node: ir.Node) -> bool:
@@ -132,7 +156,7 @@ def _convert_initializer(value: ir.Value, kept: set[ir.Node]) -> None:
         return
     others = [(node, index) for node, index in value.uses() if node not in kept]
     tensor = _half_tensor(value.const_value)
-    if len(others) == len(value.uses()):
+    if others and len(others) == len(value.uses()):
         value.const_value, value.type = tensor, _HALF_TENSOR
     elif others and value.graph is not None:
         copy = ir.Value(name=f"{value.name}_half", type=_HALF_TENSOR, shape=value.shape, const_value=tensor)
@@ -143,7 +167,7 @@ def _convert_initializer(value: ir.Value, kept: set[ir.Node]) -> None:
 
 def _convert_node(node: ir.Node) -> None:
     """Let a node compute in float16: its results' types, and the types and constants among its attributes."""
-    for value in node.outputs:
+    for value in (*node.outputs, *(value for body in bodies(node) for value in body.inputs)):
         if value.dtype == _FLOAT:
             value.type = _HALF_TENSOR
     for name, attribute in list(node.attributes.items()):
@@ -167,46 +191,3 @@ def _convert_constant(node: ir.Node) -> None:
 
 def _half_tensor(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     return ir.Tensor(half(tensor.numpy()), name=tensor.name)
-
-
-def _cast_for_others(value: ir.Value, kept: set[ir.Node]) -> None:
-    """Give the float16 nodes that use a float32 value a float16 copy of it."""
-    others = [(node, index) for node, index in value.uses() if node not in kept]
-    if value.dtype != _FLOAT or not others:
-        return
-    cast = _cast(value, _HALF)
-    for node, index in others:
-        node.replace_input_with(index, cast.outputs[0])
-    producer = value.producer()
-    if producer is not None and producer.graph is not None:
-        producer.graph.insert_after(producer, cast)
-    elif value.graph is not None:
-        value.graph.insert_before(value.graph[0], cast)
-
-
-def _cast_back(nodes: Sequence[ir.Node]) -> None:
-    """Give float32 nodes, in the graph's order, float32 copies of what float16 nodes compute."""
-    copies: dict[tuple[ir.Value, ir.Graph], ir.Value] = {}  # a branch does not see those of another one
-    for node in nodes:
-        for index, value in enumerate(node.inputs):
-            if value is None or value.dtype != _HALF or node.graph is None:
-                continue
-            key = value, node.graph
-            if key not in copies:
-                cast = _cast(value, _FLOAT)
-                node.graph.insert_before(node, cast)
-                copies[key] = cast.outputs[0]
-            node.replace_input_with(index, copies[key])
-
-
-def _cast_output(graph: ir.Graph, index: int, value: ir.Value) -> None:
-    """The output's name goes to the cast's result."""
-    cast = _cast(value, _FLOAT)
-    cast.outputs[0].name, value.name = value.name, f"{value.name}_half"
-    graph.append(cast)
-    graph.outputs[index] = cast.outputs[0]
-
-
-def _cast(value: ir.Value, dtype: ir.DataType) -> ir.Node:
-    output = ir.Value(name=f"{value.name}_{dtype.name.lower()}", type=ir.TensorType(dtype), shape=value.shape)
-    return ir.node("Cast", [value], {"to": dtype}, outputs=[output])

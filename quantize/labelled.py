@@ -3,7 +3,7 @@
 ==================================================  =============================================
 task                                                fields
 ==================================================  =============================================
-text-classification                                 text, label; for pairs text_pair, too
+text-classification                                 text, label; for pairs text_pair, too (blank: no pair)
 token-classification                                tokens, tags (B-PER, I-PER, O); or text, entities
 question-answering                                  question, context, answers
 fill-mask                                           text, with one mask, and target
@@ -110,10 +110,7 @@ def _classified(field: str) -> Callable[[Row, Bundle], tuple[Any, Any]]:
 
 
 def _texts(row: Row, bundle: Bundle) -> tuple[Any, Any]:
-    given: Any = row.text("text")
-    if row.values.get("text_pair") is not None:
-        given = {"text": given, "text_pair": row.text("text_pair")}
-    return given, _label(row, bundle)
+    return row.pair(), _label(row, bundle)
 
 
 def _label(row: Row, bundle: Bundle) -> str:

@@ -32,6 +32,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "fp16": ("exclude",),
 }
 """The options that each scheme has."""
+CALIBRATED = ("int8-static",)
+"""The schemes that take the ranges of activations from inputs."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ class Scheme:
         kept = [name for name in OPTIONS[self.name] if name != "percentile" or self.method == "percentile"]
         rest = {} if self.rest is None else {"rest": {"scheme": self.rest.name, **self.rest.options}}
         return {name: values[name] for name in kept} | rest
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether inputs decide a part of what is made: by the scheme itself, or by that of the rest."""
+        return self.name in CALIBRATED or (self.rest is not None and self.rest.calibrated)
 
     def excludes(self, *names: str | None) -> bool:
         """Whether one of a node's names is to be left alone."""

@@ -45,9 +45,9 @@ def read_source(task: str, path: Path, limit: int) -> Source:
     """The inputs in a file or folder, or as many of them as are wanted, evenly spread.
 
     A text task reads a text file with an input on each line, or a table (.jsonl, .json, .csv, .tsv) with the fields
-    ``text`` (and ``text_pair``), ``question`` and ``context``, or ``tokens``, a list of words. What hears or sees takes
-    a file, a folder of such files at any depth, or a table with the field ``audio`` or ``image``: a path relative to
-    the table. Further fields are ignored.
+    ``text`` (and ``text_pair``, where it is not blank), ``question`` and ``context``, or ``tokens``, a list of words.
+    What hears or sees takes a file, a folder of such files at any depth, or a table with the field ``audio`` or
+    ``image``: a path relative to the table. Further fields are ignored.
 
     Args:
         task: the task's name.
@@ -136,9 +136,7 @@ def _item(task: str, kind: str, row: Row) -> Any:
         return {"question": row.text("question"), "context": row.text("context")}
     if task == "token-classification" and "tokens" in row.values:
         return " ".join(row.texts("tokens"))
-    if task == "text-classification" and row.values.get("text_pair"):
-        return {"text": row.text("text"), "text_pair": row.text("text_pair")}
-    return row.text("text")
+    return row.pair() if task == "text-classification" else row.text("text")
 
 
 def _text(path: Path) -> str:

@@ -1,7 +1,7 @@
 """A copy of a bundle to work in, of which the finished files are then moved into the bundle, all of them or none.
 
 What the copy holds at first are links, so that it takes no space. A file that is to be written in it must be claimed;
-only such files are moved.
+only such files are moved. A process that is killed leaves its copy behind; the next one removes it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from torchless.errors import QuantizationError, TorchlessError
 from torchless.manifest import FILE_NAME
 
-_KEPT = ".kept"
+from . import abandoned
 
 
 class Staging:
@@ -28,12 +29,14 @@ class Staging:
 
     def __init__(self, bundle: Path) -> None:
         self._bundle = bundle
-        self.folder = bundle / f".quantize-{uuid.uuid4().hex[:8]}.tmp"
+        self.folder = bundle / abandoned.NAME.format(uuid.uuid4().hex[:8])
         self._claimed: list[str] = []
+        self._lock: IO[bytes] | None = None
 
     def fill(self) -> None:
         """Make the folder, and link the bundle's files into it."""
         self.folder.mkdir()
+        self._lock = abandoned.hold(self.folder)
         for base, folders, files in os.walk(self._bundle):
             folders[:] = [name for name in folders if not name.startswith(".")]
             copy = self.folder / Path(base).relative_to(self._bundle)
@@ -68,14 +71,21 @@ class Staging:
                     (self.folder / name).replace(self._bundle / name)
                 else:
                     (self._bundle / name).unlink(missing_ok=True)
+            abandoned.settle(self.folder)
         except BaseException:
             for name in reversed(moved):
                 self._restore(name)
             raise
 
+    def remove(self) -> None:
+        """Remove the folder."""
+        if self._lock is not None:
+            self._lock.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def _keep(self, name: str) -> None:
         """Keep what the bundle has under a name."""
-        kept = self.folder / _KEPT / name
+        kept = self.folder / abandoned.KEPT / name
         if (self._bundle / name).exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -85,7 +95,7 @@ class Staging:
 
     def _restore(self, name: str) -> None:
         """Put back what the bundle had under a name, or nothing."""
-        kept = self.folder / _KEPT / name
+        kept = self.folder / abandoned.KEPT / name
         if os.path.lexists(kept):  # a link of the hub's cache leads nowhere from here
             kept.replace(self._bundle / name)
         else:
@@ -94,13 +104,14 @@ class Staging:
 
 @contextmanager
 def staged(bundle: Path) -> Iterator[Staging]:
-    """A working copy of a bundle, removed in the end.
+    """A working copy of a bundle, removed in the end; copies that killed processes left are removed before.
 
     Raises:
         QuantizationError: something cannot be written; the bundle is as it was.
     """
     staging = Staging(bundle)
     try:
+        abandoned.clear(bundle)
         staging.fill()
         yield staging
     except OSError as error:
@@ -109,7 +120,7 @@ def staged(bundle: Path) -> Iterator[Staging]:
         reason = f"{error.strerror or error}"
         raise QuantizationError(f"cannot write to {bundle}: {reason}; the bundle was left as it was") from error
     finally:
-        shutil.rmtree(staging.folder, ignore_errors=True)
+        staging.remove()
 
 
 def _link(source: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -57,19 +58,32 @@ def convert(model: ir.Model, scheme: Scheme, ranges: Mapping[str, Range]) -> Con
     found.reasons.update(reasons)
     weights = Int8(rewriter, reduces(scheme))
     rewrite = _Static(rewriter, ranges, weights, reduces(scheme))
+    found = _whole(found, rewrite)
     every: list[Product | Convolution] = [*found.products, *convolved]
     parts = {part.nodes[0]: part for part in every}
     for part in [parts[node] for node in rewriter.nodes() if node in parts]:
-        if isinstance(part, Convolution):
-            reason = rewrite.convolution(part)
-        else:
-            reason = rewrite.product(part, tied=part.weight in found.tied)
-        if reason:
+        if isinstance(part, Product):
+            rewrite.product(part, tied=part.weight in found.tied)
+        elif reason := rewrite.convolution(part):
             found.reasons[name_of(part.weight)] = reason
     weights.tables(found)
     left = rewriter.finish(found.reasons, "a convolution whose weights are not constant")
     standardize(rewriter.model)
     return Converted(rewriter.model, rewriter.quantized, left)
+
+
+def _whole(found: Candidates, rewrite: _Static) -> Candidates:
+    """The candidates without the weights of which a product cannot be quantized: they would be stored in two ways."""
+    missing = {}
+    for product in found.products:
+        if reason := rewrite.missing(product.input):
+            missing[name_of(product.weight)] = reason
+    return replace(
+        found,
+        products=[product for product in found.products if name_of(product.weight) not in missing],
+        tables=[node for node in found.tables if name_of(node.inputs[0]) not in missing],
+        reasons=found.reasons | missing,
+    )
 
 
 def steps(found: Range) -> tuple[np.float32, np.uint8] | None:
@@ -104,10 +118,8 @@ class _Static:
         self._limit = 63 if reduce_range else 127
         self._quantized: dict[tuple[ir.Value, ir.Graph | None], _Quantized] = {}
 
-    def product(self, product: Product, *, tied: bool) -> str:
-        """Let a product multiply whole numbers; returns why it cannot."""
-        if reason := self._missing(product.input):
-            return reason
+    def product(self, product: Product, *, tied: bool) -> None:
+        """Let a product multiply whole numbers."""
         first = product.nodes[0]
         quantized = self._input(product.input, first)
         name, array = name_of(product.weight), array_of(product.weight)
@@ -128,11 +140,10 @@ class _Static:
         self._rewriter.insert(first, nodes)
         self._rewriter.record(product.weight, "MatMulIntegerToFloat")
         self._rewriter.replace(product.nodes, nodes[-1].outputs[0])
-        return ""
 
     def convolution(self, convolution: Convolution) -> str:
         """Let a convolution run on whole numbers, and a Relu behind it by cutting; returns why it cannot."""
-        if reason := self._missing(convolution.input) or self._missing(convolution.output):
+        if reason := self.missing(convolution.input) or self.missing(convolution.output):
             return reason
         first, output = convolution.nodes[0], convolution.output
         graph = first.graph
@@ -148,7 +159,7 @@ class _Static:
         self._quantized[back.outputs[0], graph] = _Quantized(node.outputs[0], scale, zero)
         return ""
 
-    def _missing(self, value: ir.Value) -> str:
+    def missing(self, value: ir.Value) -> str:
         """Why an activation cannot be quantized; empty where it can."""
         found = self._ranges.get(name_of(value))
         if found is None:

@@ -44,6 +44,17 @@ class Row:
             raise self.error(name, "is empty")
         return value
 
+    def pair(self) -> str | dict[str, str]:
+        """The text to classify, with the second text of a pair where the row has one that is not blank.
+
+        Raises:
+            InputError: a field that holds no text, or no first text.
+        """
+        text = self.text("text")
+        if self.values.get("text_pair") is None or not (second := self.text("text_pair", empty=True)).strip():
+            return text
+        return {"text": text, "text_pair": second}
+
     def texts(self, name: str) -> list[str]:
         """The texts in a field: a list, or a text that holds one as JSON, or texts with spaces between them.
 

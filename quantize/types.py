@@ -25,25 +25,39 @@ def _add(graph: ir.Graph | ir.Function, opsets: dict[str, int]) -> None:
         if value.const_value is not None:
             value.type = ir.TensorType(value.const_value.dtype)
     for node in graph:
-        bodies = [body for attribute in node.attributes.values() for body in _bodies(attribute)]
-        for body in bodies:
+        inside = bodies(node)
+        for body in inside:
+            _add_to_inputs(node, body)
             _add(body, opsets)
-        for value, dtype in zip(node.outputs, _results(node, bodies, opsets), strict=True):
+        for value, dtype in zip(node.outputs, _results(node, inside, opsets), strict=True):
             if dtype is not None and value.dtype != dtype:
                 value.type = ir.TensorType(dtype)
 
 
-def _bodies(attribute: ir.Attr) -> Sequence[ir.Graph]:
-    if attribute.type == ir.AttributeType.GRAPH:
-        return [attribute.as_graph()]
-    return list(attribute.as_graphs()) if attribute.type == ir.AttributeType.GRAPHS else []
+def bodies(node: ir.Node) -> list[ir.Graph]:
+    """The graphs inside a node: branches of an If, what a Loop or Scan repeats."""
+    found: list[ir.Graph] = []
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            found.append(attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            found += attribute.as_graphs()
+    return found
 
 
-def _results(node: ir.Node, bodies: Sequence[ir.Graph], opsets: dict[str, int]) -> list[ir.DataType | None]:
+def _add_to_inputs(node: ir.Node, body: ir.Graph) -> None:
+    """Give what a Loop or Scan repeats the types of the node's own inputs, where it states none."""
+    given = [None, None, *node.inputs[2:]] if node.op_type == "Loop" else node.inputs
+    for value, source in zip(body.inputs, given, strict=False):
+        if value.dtype is None and source is not None and source.dtype is not None:
+            value.type = ir.TensorType(source.dtype)
+
+
+def _results(node: ir.Node, inside: Sequence[ir.Graph], opsets: dict[str, int]) -> list[ir.DataType | None]:
     """The data type of each of a node's outputs."""
     count = len(node.outputs)
-    if bodies:
-        states = bodies[0].outputs[1:] if node.op_type == "Loop" else bodies[0].outputs
+    if inside:
+        states = inside[0].outputs[1:] if node.op_type == "Loop" else inside[0].outputs
         return [value.dtype for value in states][:count]
     for name in _DECLARED:
         if name in node.attributes and node.attributes[name].type == ir.AttributeType.INT:

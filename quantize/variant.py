@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torchless.manifest import GraphSpec
 
 from .converted import Converted
 from .measure import Measured
+from .schemes import Scheme
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,12 @@ class Conversion:
 
     Attributes:
         role: the graph's.
-        dtype: what the variant will be called, in its file's name too.
-        options: what the manifest says of how it was made: ``"scheme"`` and ``"options"``.
+        scheme: how it was converted; the variant will be called by its name, in its file's name too.
         converted: the graph, and an account of its weights.
     """
 
     role: str
-    dtype: str
-    options: dict[str, Any]
+    scheme: Scheme
     converted: Converted
 
 

@@ -121,26 +121,25 @@ def _conversions(chosen: Sequence[Plan], feeds: Feeds | None, report: Report) ->
         role, scheme = plan.role, plan.scheme
         with timed(report, f"quantize {role} to {scheme.name}"):
             converted = convert_role(load(plan), scheme, feeds.by_role.get(role) if feeds is not None else None)
-        options = {name: list(value) if name == "exclude" else value for name, value in scheme.options.items()}
-        yield Conversion(role, scheme.name, {"scheme": scheme.name, "options": options}, converted)
+        yield Conversion(role, scheme, converted)
 
 
 def _saved(staging: Staging, bundle: Bundle, conversion: Conversion, feeds: Feeds | None) -> Variant:
     """Write one graph into the working copy."""
-    role, converted = conversion.role, conversion.converted
+    role, scheme, converted = conversion.role, conversion.scheme, conversion.converted
     if not converted.quantized:
         reasons = "; ".join(dict.fromkeys(converted.left.values())) or "it has no weights of the right kind"
-        raise QuantizationError(f"{conversion.dtype} finds nothing to quantize in {role} ({reasons}): leave it out")
+        raise QuantizationError(f"{scheme.name} finds nothing to quantize in {role} ({reasons}): leave it out")
     source = PurePosixPath(bundle.graph_file(role, "fp32"))
-    name = str(source.with_name(saving.file_name(role, conversion.dtype)))
+    name = str(source.with_name(saving.file_name(role, scheme.name)))
     staging.claim(f"{name}.data")
     files = saving.save(converted.model, staging.claim(name))
     graph = saving.spec(staging.folder, converted.model, files)
-    calibrated = feeds is not None and "int8-static" in str(conversion.options)
     account = {
-        **conversion.options,
+        "scheme": scheme.name,
+        "options": {name: list(value) if name == "exclude" else value for name, value in scheme.options.items()},
         "quantized": converted.quantized,
         "left": converted.left,
-        "calibration": feeds.provenance if feeds is not None and calibrated else None,
+        "calibration": feeds.provenance if feeds is not None and scheme.calibrated else None,
     }
-    return Variant(role, conversion.dtype, replace(graph, quantization=account), None)
+    return Variant(role, scheme.name, replace(graph, quantization=account), None)

@@ -3,8 +3,11 @@
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
+import pytest
 
-from torchless.quantize.half import half, to_half
+from torchless.quantize.half import convert, half, to_half
+from torchless.quantize.schemes import Scheme
+from torchless.quantize.types import add_types
 
 HEADER = '<ir_version: 10, opset_import: ["": 20, "com.microsoft": 1]>\n'
 
@@ -163,3 +166,141 @@ def test_branches_that_keep_float_each_have_their_cast() -> None:
     for condition, expected in ((True, -np.exp(x * x)), (False, -x)):
         (found,) = run(result, c=np.array(condition), x=x)
         np.testing.assert_allclose(found, expected, rtol=2e-3)
+
+
+# Bodies that give what a kept node computes, a number of the caller, a constant, and one of the graph around them.
+BODIES = {
+    "If": """
+        main (bool c, float[n] x) => (float[n] y, float[n] z) <float[1] w = {0.5}> {
+            h = Mul (x, w)
+            y, z = If (c) <
+                then_branch = yes () => (float[n] p, float[n] r) {
+                    [kept_a] p = Exp (h)
+                    r = Identity (x)
+                },
+                else_branch = no () => (float[n] q, float[m] s) <float[1] s = {3.0}> {
+                    [kept_b] a = Sqrt (h)
+                    q = Neg (a)
+                }
+            >
+        }
+    """,
+    "Loop": """
+        main (bool c, float[n] x) => (float[n] y, float[k, n] z) <float[1] w = {0.5}, int64 three = {3}> {
+            h = Mul (x, w)
+            y, z = Loop (three, c, h) <
+                body = step (int64 i, bool go, float[n] before) => (bool on, float[n] after, float[n] seen) {
+                    on = Identity (go)
+                    [kept_a] a = Exp (before)
+                    b = Add (a, before)
+                    after = Mul (b, w)
+                    seen = Identity (before)
+                }
+            >
+        }
+    """,
+    "Scan": """
+        main (bool c, float[n] x) => (float[1] y, float[n, 1] z) <float[1] w = {0.5}> {
+            axis = Constant <value_ints = [1]> ()
+            rows = Unsqueeze (x, axis)
+            y, z = Scan (w, rows) <
+                num_scan_inputs = 1,
+                body = step (float[1] sum, float[1] row) => (float[1] next, float[1] root) {
+                    [kept_a] next = Add (sum, row)
+                    squared = Mul (next, next)
+                    [kept_b] root = Sqrt (squared)
+                }
+            >
+        }
+    """,
+}
+KEPT = {
+    "nothing": lambda node: False,
+    "inside": lambda node: str(node.name).startswith("kept"),
+    "the whole": lambda node: node.op_type in BODIES,
+}
+
+
+@pytest.mark.parametrize("condition", [True, False])
+@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize("name", BODIES)
+def test_bodies(name: str, kept: str, condition: bool) -> None:
+    model = ir.from_onnx_text(HEADER + BODIES[name])
+    add_types(model)
+    result = to_half(model, float32=KEPT[kept])
+    inputs = {"c": np.array(condition), "x": np.array([1, 2, 0.25], np.float32)}
+    for found, expected in zip(run(result, **inputs), run(model, **inputs), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=4e-3)
+    body = next(iter(result.graph.subgraphs()))
+    halves = [value for node in body for value in node.outputs if value.dtype == ir.DataType.FLOAT16]
+    assert bool(halves) is (kept != "the whole")
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_bodies_as_a_bundle_holds_them(name: str) -> None:
+    """Without types inside, those of the bodies' inputs too where they are left out."""
+    model = ir.from_onnx_text(HEADER + BODIES[name])
+    for graph in (model.graph, *model.graph.subgraphs()):
+        for value in [value for node in graph for value in node.outputs]:
+            if not (value.is_graph_output() and graph is model.graph):
+                value.type = value.shape = None
+        if graph is not model.graph:
+            for value in (*(graph.inputs if name != "Loop" else graph.inputs[2:]), *graph.outputs):
+                value.type = value.shape = None  # of a Loop's counter and condition ONNX Runtime needs them
+    result = convert(model, Scheme("fp16")).model
+    inputs = {"c": np.array(True), "x": np.array([1, 2, 0.25], np.float32)}
+    for found, expected in zip(run(result, **inputs), run(model, **inputs), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=4e-3)
+
+
+def test_what_counts_through_a_loop_counts_in_float() -> None:
+    """A number that a body casts to an integer comes from around it, and one that is cast outside from within."""
+    model = ir.from_onnx_text(
+        HEADER
+        + """
+        main (int64[n] positions, float[n] x, int64 turns) => (int64[n] bucket, int64[k, n] buckets, float[n] y)
+        <float factor = {0.5}, bool yes = {1}, float one = {1.0}> {
+            f = Cast <to = 1> (positions)
+            g, buckets = Loop (turns, yes, f) <
+                body = step (int64 i, bool go, float[n] before) => (bool on, float[n] after, int64[n] seen) {
+                    on = Identity (go)
+                    after = Add (before, one)
+                    seen = Cast <to = 7> (before)
+                }
+            >
+            bucket = Cast <to = 7> (g)
+            y = Mul (x, factor)
+        }
+        """
+    )
+    result = convert(model, Scheme("fp16")).model
+    positions = np.array([4001, 8003])
+    bucket, buckets, y = run(result, positions=positions, x=np.ones(2, np.float32), turns=np.array(2))
+    np.testing.assert_array_equal(bucket, positions + 2)
+    np.testing.assert_array_equal(buckets, [positions, positions + 1])
+    np.testing.assert_array_equal(y, [0.5, 0.5])
+    assert result.graph.initializers["factor"].dtype == ir.DataType.FLOAT16
+
+
+def test_names_of_casts_are_those_of_no_other_value() -> None:
+    model = ir.from_onnx_text(
+        HEADER
+        + """
+        main (bool c, float[n] x, float[n] x_float16) => (float[n] y) {
+            h = Mul (x, x_float16)
+            [kept_a] k = Exp (h)
+            y = If (c) <
+                then_branch = yes () => (float[n] p) { [kept_b] p = Sqrt (h) },
+                else_branch = no () => (float[n] q) { q = Add (h, k) }
+            >
+        }
+        """
+    )
+    add_types(model)
+    result = to_half(model, float32=KEPT["inside"])
+    x = np.array([1, 2], np.float32)
+    for condition, expected in ((True, x), (False, x * x + np.exp(x * x))):
+        (found,) = run(result, c=np.array(condition), x=x, x_float16=x)
+        np.testing.assert_allclose(found, expected, rtol=2e-3)
+    values = [value for node in result.graph.all_nodes() for value in node.outputs]
+    assert len({value.name for value in values}) == len(values)

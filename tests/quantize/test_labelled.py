@@ -11,6 +11,7 @@ from tests.runtime.factories import make_bundle
 from torchless import Bundle
 from torchless.errors import InputError, OptionError, TaskError
 from torchless.quantize.labelled import read_labelled, spans
+from torchless.quantize.sources import read_source
 from torchless.quantize.tables import read_rows
 
 ROWS = [{"text": "good, very good", "label": "POS"}, {"text": 'so "so"\nbad', "label": "NEG"}]
@@ -49,6 +50,16 @@ def test_pairs_and_numbers_of_labels(bundle: Bundle, tmp_path: Path) -> None:
     found = read_labelled(path, bundle)
     assert found.inputs == [{"text": "a", "text_pair": "b"}]
     assert found.targets == ["POS"]
+
+
+@pytest.mark.parametrize("second", [None, "", "  "])
+def test_a_blank_second_text_is_none_for_a_metric_as_for_calibration(
+    bundle: Bundle, tmp_path: Path, second: str | None
+) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps({"text": "a", "text_pair": second, "label": "POS"}), encoding="utf-8")
+    assert read_labelled(path, bundle).inputs == ["a"]
+    assert read_source("text-classification", path, 1).items == ["a"]
 
 
 TASKS: list[tuple[str, dict[str, Any], Any, Any]] = [

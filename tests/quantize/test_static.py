@@ -146,6 +146,25 @@ def test_tied_weights_are_stored_once() -> None:
     np.testing.assert_allclose(y, product(x, weight.T, ranges["x"]), **TIGHT)
 
 
+@pytest.mark.parametrize("ranges", [{}, {"x": Range(-1, 1)}], ids=["no range", "a range of one of two products"])
+def test_a_weight_is_stored_in_one_way(ranges: dict[str, Range]) -> None:
+    """Where a product of a weight stays in float32, so do its other products and the embedding."""
+    weight = random(400, K)
+    model = build(
+        f"""(int64[n] i, float[m, {K}] h, float[400, {K}] w) => (float[n, {K}] x, float[n, 400] y, float[m, 400] z) {{
+            x = Gather (w, i)
+            y = com.microsoft.FusedMatMul <transB = 1> (x, w)
+            z = com.microsoft.FusedMatMul <transB = 1> (h, w)
+        }}""",
+        w=weight,
+    )
+    result = convert(model, SCHEME, ranges)
+    assert bytes_of(result.model) == {"FLOAT": weight.nbytes}
+    assert result.quantized == {}
+    assert list(result.left) == ["w"]
+    assert result.left["w"].startswith("no range of")
+
+
 def test_large_embeddings() -> None:
     weight = random(1 << 9, K)
     model = build(f"(int64[n] i, float[512, {K}] w) => (float[n, {K}] x) {{ x = Gather (w, i) }}", w=weight)
@@ -214,7 +233,7 @@ def test_branches() -> None:
 
 
 def test_product_of_what_a_branch_makes() -> None:
-    """It is not calibrated, and left with the reason."""
+    """It is not calibrated; its weight is left with the reason, for the other product too."""
     model = build(
         f"""(bool c, float[n, {K}] x, float[{K}, {N}] w) => (float[n, {N}] y) {{
             y = If (c) <
@@ -228,7 +247,7 @@ def test_product_of_what_a_branch_makes() -> None:
     )
     assert wanted(model, SCHEME) == ["x"]
     result = convert(model, SCHEME, {"x": extremes(X)})
-    assert result.quantized == {"w": "MatMulIntegerToFloat"}
+    assert result.quantized == {}
     assert result.left == {"w": "no range of 'h' was calibrated"}
 
 
