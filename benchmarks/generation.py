@@ -2,10 +2,12 @@
 
 ``python -m benchmarks.generation`` merges its rows into results/generation.json and puts the table into README.md;
 ``--models gpt2`` measures one model again, ``--quick`` tries everything on small models and writes nothing,
-``--table`` only makes the table. The peers need ``make .venv-peers/ready``.
+``--table`` only makes the table, ``--repeat-check`` measures again and says how far ratios are from those that are
+written, and writes nothing. The peers need ``make .venv-peers/ready .venv-genai/ready``.
 
-Every contender is a process of its own. In a cell they take turns; a turn is one new token and then 64, so that a step
-is (t64 - t1) / 63, and the prefill, an encoder included, is t1. Token ids are compared with torch's.
+Every contender is a process of its own. Those of a precision run side by side, and take turns in a cell; a turn is one
+new token and then 64, so that a step is (t64 - t1) / 63, and the prefill, an encoder included, is t1. Token ids are
+compared with torch's.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,10 +26,12 @@ from .peers import models, worker
 from .peers.preparation import converted, prepare
 from .peers.process import Worker
 from .peers.table import insert
+from .repeat import check
 
 REFERENCE = "torch fp32"
 AGREEING = 4  # tokens that greedy search in fp32 must share with torch; later, near ties may part
 WARMUP = 4  # tokens
+KEYS = ("model", "contender", "batch", "input", "beams")
 
 
 @dataclass(frozen=True)
@@ -44,17 +48,24 @@ class Cell:
         rng = random.Random(f"{self.batch} {self.input}")
         return [[rng.randrange(100, vocabulary - 100) for _ in range(self.input)] for _ in range(self.batch)]
 
+    def name(self) -> str:
+        """As in the tables: input x batch x beams."""
+        return f"{self.input}x{self.batch}x{self.beams}"
+
 
 # From small to large, as the memory of a row is the most that its process has held until then.
 CELLS = [Cell(batch, length, beams) for length in (32, 512) for batch in (1, 4) for beams in (1, 4)]
 QUICK = [Cell(batch, 16, beams, new=8) for batch in (1, 4) for beams in (1, 4)]
+# Where some peers keep logits of the whole vocabulary for every position of every beam: 5 GB each.
+WITHOUT = {"qwen2": ("512x4x4",)}
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and write, cell by cell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=models.MODELS, default=list(models.MODELS))
     parser.add_argument("--contenders", nargs="+", choices=worker.CONTENDERS, default=list(worker.CONTENDERS))
+    parser.add_argument("--cells", nargs="+", choices=[cell.name() for cell in CELLS], help="input x batch x beams")
     parser.add_argument("--repeats", type=int, default=5, help="turns of a contender in a cell, at most")
     parser.add_argument(
         "--budget", type=float, default=20, help="seconds for a cell, twice that before its second turn"
@@ -62,38 +73,70 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small models, nothing is written")
     parser.add_argument("--prepare", action="store_true", help="only export and convert: minutes, measures nothing")
     parser.add_argument("--table", action="store_true", help="only make the table again")
-    arguments = parser.parse_args()
-    for model in [] if arguments.table else arguments.models:
-        prepare(model, arguments.contenders, small=arguments.quick)
-        if not arguments.prepare:
-            measure(model, arguments)
-    if not arguments.quick and not arguments.prepare:
+    parser.add_argument("--repeat-check", action="store_true", help="compare with what is written, write nothing")
+    asked = parser.parse_args(arguments)
+    again: list[dict[str, Any]] = []
+    for model in [] if asked.table else asked.models:
+        contenders = [name for name in asked.contenders if worker.CONTENDERS[name].can(model)]
+        prepare(model, contenders, small=asked.quick)
+        if not asked.prepare:
+            again += measure(model, contenders, asked)
+    if asked.repeat_check:
+        check(read("generation")["rows"], again, KEYS, ("step_ms", "prefill_ms"))
+    elif not asked.quick and not asked.prepare:
         print(insert(read("generation")["rows"]))
 
 
-def measure(model: str, arguments: argparse.Namespace) -> None:
-    """Measure every cell of a model, its contenders' processes side by side."""
+def measure(model: str, contenders: Iterable[str], asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure every cell of a model, family by family: a table compares no others, and all would not fit in memory."""
+    families: dict[str, list[str]] = {}
+    for name in contenders:
+        families.setdefault(worker.CONTENDERS[name].family, []).append(name)
+    rows: list[dict[str, Any]] = []
+    reference: dict[Cell, list[list[int]]] = {}
+    for family in families.values():
+        rows += _measure_family(model, family, reference, asked)
+    return rows
+
+
+def _measure_family(
+    model: str, family: Iterable[str], reference: dict[Cell, list[list[int]]], asked: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Their processes side by side. What torch answers is put into ``reference``, or was before."""
+    rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         workers, versions = {}, {}
-        for contender in arguments.contenders:
-            one = Worker(contender, *converted(model, contender, small=arguments.quick))
+        for contender in family:
+            one = Worker(contender, *converted(model, contender, small=asked.quick))
             workers[contender] = stack.enter_context(one)
             versions[worker.CONTENDERS[contender].engine] = one.ask("load")["versions"]
-        for cell in QUICK if arguments.quick else CELLS:
-            rows = measure_cell(model, cell, workers, arguments.repeats, arguments.budget)
-            print(*rows, sep="\n", flush=True)
-            if not arguments.quick:
-                keys = ("model", "contender", "batch", "input", "beams")
-                merge("generation", rows, keys, threads=worker.THREADS, new_tokens=cell.new, environments=versions)
+        for cell in QUICK if asked.quick else _cells(model, asked.cells):
+            found = measure_cell(model, cell, workers, reference, asked.repeats, asked.budget)
+            print(*found, sep="\n", flush=True)
+            rows += found
+            if not asked.quick and not asked.repeat_check:
+                merge("generation", found, KEYS, threads=worker.THREADS, new_tokens=cell.new, environments=versions)
+    return rows
+
+
+def _cells(model: str, names: Iterable[str] | None) -> list[Cell]:
+    wanted = {cell.name() for cell in CELLS} if names is None else set(names)
+    return [cell for cell in CELLS if cell.name() in wanted.difference(WITHOUT.get(model, ()))]
 
 
 def measure_cell(
-    model: str, cell: Cell, workers: Mapping[str, Worker], repeats: int, budget: float
+    model: str,
+    cell: Cell,
+    workers: Mapping[str, Worker],
+    reference: dict[Cell, list[list[int]]],
+    repeats: int,
+    budget: float,
 ) -> list[dict[str, Any]]:
     """A row per contender: medians over its turns."""
     prompts = cell.prompts(models.vocabulary(model))
-    for one in workers.values():
-        _run(one, prompts, cell.beams, WARMUP)
+    for contender, one in workers.items():
+        # What compiles goes on as caches grow.
+        _run(one, prompts, cell.beams, cell.new if contender.startswith("torch-compile") else WARMUP)
     times: dict[str, list[tuple[float, float]]] = {contender: [] for contender in workers}
     tokens: dict[str, list[list[int]]] = {}
     start = time.perf_counter()
@@ -104,12 +147,14 @@ def measure_cell(
             first, _ = _run(one, prompts, cell.beams, 1)
             whole, tokens[contender] = _run(one, prompts, cell.beams, cell.new)
             times[contender].append((first, whole))
+    if REFERENCE in tokens:
+        reference[cell] = tokens[REFERENCE]
     return [
         {
             **{"model": model, "contender": contender, **asdict(cell)},
             **_medians(cell, times[contender]),
             "peak_mib": round(one.ask("memory")["peak"]),
-            "agreement": _agreement(contender, cell, tokens),
+            "agreement": _agreement(contender, cell, tokens[contender], reference.get(cell)),
         }
         for contender, one in workers.items()
     ]
@@ -134,13 +179,13 @@ def _medians(cell: Cell, times: list[tuple[float, float]]) -> dict[str, float]:
     }
 
 
-def _agreement(contender: str, cell: Cell, tokens: Mapping[str, list[list[int]]]) -> int | None:
+def _agreement(contender: str, cell: Cell, tokens: list[list[int]], reference: list[list[int]] | None) -> int | None:
     """Tokens at the start that are torch's, in the row that has fewest; None where torch was left out."""
-    if REFERENCE not in tokens:
+    if reference is None:
         return None
     common = min(
         next((index for index, (one, other) in enumerate(zip(*rows, strict=True)) if one != other), cell.new)
-        for rows in zip(tokens[contender], tokens[REFERENCE], strict=True)
+        for rows in zip(tokens, reference, strict=True)
     )
     if contender.endswith("fp32") and cell.beams == 1 and common < min(AGREEING, cell.new):
         raise SystemExit(f"{contender} agrees with torch in {common} tokens of {cell}; its time would mean nothing")

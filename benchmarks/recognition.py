@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.recognition`` merges its rows into results/recognition.json and puts the tables into README.md;
 ``--cases vit`` measures one case again, ``--quick`` tries everything on small models and writes nothing, ``--prepare``
-only exports and converts, ``--table`` only makes the tables. The peers need ``make .venv-peers/ready``.
+only exports and converts, ``--table`` only makes the tables, ``--repeat-check`` measures again, says how far ratios are
+from those that are written, and writes nothing. The peers need ``make .venv-peers/ready``.
 
 Every contender is a process of its own. In a cell they take turns; a turn is a call, from ids to tags, from samples to
 texts or from a picture to its label, or as many as fit into a fifth of a second. Answers are compared with torch's.
@@ -27,11 +28,13 @@ from .peers.recognition_agreement import agrees, compared
 from .peers.recognition_models import MODELS, TOKENIZER
 from .peers.recognition_table import insert
 from .peers.recognition_worker import NEW_TOKENS, RECOGNITION, THREADS
+from .repeat import check
 
 REFERENCE = "torch fp32"
 LEAST_S = 0.2
+KEYS = ("case", "work", "input", "batch", "contender")
 _TRANSFORMERS = ("torchless", "torch")
-_ENCODERS = (*_TRANSFORMERS, "openvino", "optimum")
+_ENCODERS = (*_TRANSFORMERS, "torch-compile", "openvino", "optimum")
 _FULL = ("fp32",)
 _ALL = ("fp32", "int8", "int8-static")
 
@@ -100,7 +103,9 @@ _CLIPS = (_clips(1, 1), _clips(2, 3))
 _WHISPER = (_clips(30, 1), _clips(30, 4, "faster-whisper"))  # which reads one recording after the other
 _VIT = (Cell("logits", "224 x 224 pixels"), Cell("label", "640 x 480 JPEG"), Cell("logits", "224 x 224 pixels", 8))
 _FEATURES = (Cell("log-mel", "30 s", 1, 30), Cell("pixels", "640 x 480 JPEG"))
-_GENERATING = Case((*_TRANSFORMERS, "ctranslate2", "faster-whisper", "onnx-asr"), _FULL, _WHISPER, _WHISPER)
+_GENERATING = Case(
+    (*_TRANSFORMERS, "torch-compile", "ctranslate2", "faster-whisper", "onnx-asr"), _FULL, _WHISPER, _WHISPER
+)
 CASES = {
     "bert": Case((*_ENCODERS, "ctranslate2"), _ALL, _BERT, (_texts(1, 16), _texts(3, 32))),
     # CTranslate2 knows only the layer norms of the large models.
@@ -113,50 +118,59 @@ CASES = {
 }
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and write, cell by cell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--contenders", nargs="+", choices=RECOGNITION.contenders, default=list(RECOGNITION.contenders))
+    parser.add_argument("--batches", nargs="+", type=int, help="only cells of these batches")
+    parser.add_argument("--inputs", nargs="+", help="only cells with these inputs, such as '16 tokens' or '10 s'")
     parser.add_argument("--repeats", type=int, default=7, help="turns of a contender in a cell, at most")
     parser.add_argument("--budget", type=float, default=60, help="seconds for a cell, twice that before its third turn")
     parser.add_argument("--quick", action="store_true", help="small models, nothing is written")
     parser.add_argument("--prepare", action="store_true", help="only export and convert: minutes, measures nothing")
     parser.add_argument("--table", action="store_true", help="only make the tables again")
-    arguments = parser.parse_args()
-    for case in [] if arguments.table else arguments.cases:
+    parser.add_argument("--repeat-check", action="store_true", help="compare with what is written, write nothing")
+    asked = parser.parse_args(arguments)
+    again: list[dict[str, Any]] = []
+    for case in [] if asked.table else asked.cases:
         if case.startswith("whisper") and not (TOKENIZER / "tokenizer.json").is_file():
             print(f"{case} is left out: its tokenizer is not in {TOKENIZER}")
             continue
-        contenders = CASES[case].contenders(arguments.contenders)
-        prepare(case, contenders, small=arguments.quick, suite=RECOGNITION)
-        if not arguments.prepare:
-            measure(case, contenders, arguments)
-    if not arguments.quick and not arguments.prepare:
+        contenders = CASES[case].contenders(asked.contenders)
+        prepare(case, contenders, small=asked.quick, suite=RECOGNITION)
+        if not asked.prepare:
+            again += measure(case, contenders, asked)
+    if asked.repeat_check:
+        check(read("recognition")["rows"], again, KEYS, ("ms",))
+    elif not asked.quick and not asked.prepare:
         print(insert(read("recognition")["rows"]))
 
 
-def measure(case: str, contenders: list[str], arguments: argparse.Namespace) -> None:
+def measure(case: str, contenders: list[str], asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure every cell of a case, its contenders' processes side by side."""
+    rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         workers, versions, works = {}, {}, {}
         for contender in contenders:
-            one = Worker(contender, *converted(case, contender, small=arguments.quick), suite=RECOGNITION)
+            one = Worker(contender, *converted(case, contender, small=asked.quick), suite=RECOGNITION)
             workers[contender] = stack.enter_context(one)
             loaded = one.ask("load")
             versions[RECOGNITION.contenders[contender].engine], works[contender] = loaded["versions"], loaded["works"]
-        for cell in CASES[case].quick if arguments.quick else CASES[case].cells:
+        for cell in CASES[case].quick if asked.quick else CASES[case].cells:
+            if cell.batch not in (asked.batches or [cell.batch]) or cell.input not in (asked.inputs or [cell.input]):
+                continue
             able = {
                 name: one
                 for name, one in workers.items()
                 if cell.work in works[name] and name.split()[0] not in cell.without
             }
-            rows = measure_cell(case, cell, able, arguments.repeats, arguments.budget)
-            print(*rows, sep="\n", flush=True)
-            if not arguments.quick:
-                environments = {**read("recognition").get("environments", {}), **versions}
-                keys = ("case", "work", "input", "batch", "contender")
-                merge("recognition", rows, keys, threads=THREADS, new_tokens=NEW_TOKENS, environments=environments)
+            found = measure_cell(case, cell, able, asked.repeats, asked.budget)
+            print(*found, sep="\n", flush=True)
+            rows += found
+            if not asked.quick and not asked.repeat_check:
+                merge("recognition", found, KEYS, threads=THREADS, new_tokens=NEW_TOKENS, environments=versions)
+    return rows
 
 
 def measure_cell(

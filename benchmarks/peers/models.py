@@ -8,6 +8,7 @@ from typing import Any
 
 MODELS = {
     "gpt2": "GPT-2 124M",
+    "qwen2": "Qwen2 494M",
     "bart": "BART-large-cnn 406M",
     "t5": "T5-base 223M",
     "marian": "Marian (opus-mt) 74M",
@@ -28,6 +29,15 @@ _CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "GPT2LMHeadModel",
         {"vocab_size": 50257, "pad_token_id": 50256, "initializer_range": 0.05},
         {"n_layer": 2, "n_embd": 128, "n_head": 4, "initializer_range": 0.15},
+    ),
+    "qwen2": (
+        "Qwen2ForCausalLM",
+        {"vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
+         "num_attention_heads": 14, "num_key_value_heads": 2, "max_position_embeddings": 32768, "rope_theta": 1e6,
+         "tie_word_embeddings": True, "use_sliding_window": False, "initializer_range": 0.05,
+         **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), 151643)},
+        {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "initializer_range": 0.15},
     ),
     "bart": (
         "BartForConditionalGeneration",
@@ -53,12 +63,15 @@ _CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 # Special tokens by id; -1 is the last one.
 _SPECIAL: dict[str, dict[int, str]] = {
     "gpt2": {-1: "<|endoftext|>"},
+    "qwen2": {151643: "<|endoftext|>"},
     "bart": {0: "<s>", 1: "<pad>", 2: "</s>", 3: "<unk>"},
     "t5": {0: "<pad>", 1: "</s>", 2: "<unk>"},
     "marian": {0: "</s>", 1: "<unk>", -1: "<pad>"},
 }
 _ROLES: dict[str, dict[str, str]] = {
-    "gpt2": dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), "<|endoftext|>"),
+    **dict.fromkeys(
+        ("gpt2", "qwen2"), dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), "<|endoftext|>")
+    ),
     "bart": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
     "t5": {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
     "marian": {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},

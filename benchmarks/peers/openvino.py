@@ -1,7 +1,8 @@
-"""OpenVINO under the generation of transformers, by optimum-intel: its int8 of weights."""
+"""OpenVINO under the generation of transformers, by optimum-intel: fp32, and its int8 of weights."""
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +18,48 @@ from .transformers import generate, quiet
 from .worker import THREADS
 
 # What is not in int8 is in f32, also where the processor has something faster.
-_OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": str(THREADS), "PERFORMANCE_HINT": "LATENCY"}
+_OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": str(THREADS)}
 
 # Of which it cannot make caches that the requests keep.
 _STATELESS = ("t5",)
 
 
 def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
-    """Export, with the weights of every product and embedding in int8."""
+    """Export; for int8, with the weights of every product and embedding in int8."""
     kind = transformers.AutoConfig.from_pretrained(checkpoint).model_type
     options: dict[str, Any] = {"stateful": False} if kind in _STATELESS else {}
-    model = _model_class(checkpoint).from_pretrained(
-        checkpoint, export=True, compile=False, quantization_config=OVWeightQuantizationConfig(bits=8), **options
-    )
+    if precision == "int8":
+        options["quantization_config"] = OVWeightQuantizationConfig(bits=8)
+    else:
+        options["load_in_8bit"] = False
+    model = _model_class(checkpoint).from_pretrained(checkpoint, export=True, compile=False, **options)
     model.save_pretrained(folder)
 
 
 class Engine(TransformersEngine):
     """transformers' loop over OpenVINO's requests, which keep the caches."""
 
-    def __init__(self, checkpoint: Path, folder: Path, precision: str) -> None:
+    def __init__(self, checkpoint: Path, folder: Path, precision: str, hint: str = "LATENCY") -> None:
         quiet()
-        self._model = _model_class(checkpoint).from_pretrained(folder, device="CPU", ov_config=_OPTIONS)
+        options = {**_OPTIONS, "PERFORMANCE_HINT": hint}
+        self._model = _model_class(checkpoint).from_pretrained(folder, device="CPU", ov_config=options)
+
+    def beside(self) -> Engine:
+        """Another caller of the same compiled model: a request holds the caches of one text."""
+        other = copy(self)
+        other._model = copy(self._model)
+        other._model.request = self._model.request.get_compiled_model().create_infer_request()
+        return other
 
     def generate(self, inputs: Any, beams: int, new: int) -> Any:
         """Greedy or beam search."""
         return generate(self._model, inputs, beams, new)
+
+
+def concurrent(checkpoint: Path, folder: Path, precision: str, callers: int) -> list[Engine]:
+    """A request for each caller of one model that is compiled for throughput."""
+    first = Engine(checkpoint, folder, precision, "THROUGHPUT")
+    return [first, *(first.beside() for _ in range(callers - 1))]
 
 
 def _model_class(checkpoint: Path) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +16,9 @@ from typing import Any
 from . import worker
 
 ROOT = Path(__file__).parents[2]
-_PEERS = ROOT / ".venv-peers/bin/python"
+# Environments of the engines that have one to themselves, and of the others.
+_ENVIRONMENTS = {"genai": ".venv-genai"}
+_PEERS = ".venv-peers"
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,22 @@ class Worker:
         checkpoint: the model's checkpoint.
         folder: where its conversion is, or is to be; what the process says goes to ``<folder>.log``.
         suite: what it belongs to.
+        threads: that it computes with.
+        index: of those processes of the contender that run at once.
     """
 
-    def __init__(self, contender: str, checkpoint: Path, folder: Path, suite: Suite = GENERATION) -> None:
+    def __init__(
+        self,
+        contender: str,
+        checkpoint: Path,
+        folder: Path,
+        suite: Suite = GENERATION,
+        *,
+        threads: int = worker.THREADS,
+        index: int = 0,
+    ) -> None:
         self.contender = contender
-        self._log = folder.with_name(f"{folder.name}.log")
+        self._log = folder.with_name(f"{folder.name}{f'-{index}' if index else ''}.log")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [python(contender, suite), "-m", suite.worker, contender, str(checkpoint), str(folder)],
@@ -58,26 +73,34 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                env={**os.environ, "BENCHMARK_THREADS": str(threads)},
             )
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """Send a command and wait for its answer.
+        """Send a command and wait for its answer; see :meth:`receive`."""
+        self.send(do, **arguments)
+        return self.receive()
+
+    def send(self, do: str, **arguments: Any) -> None:
+        """Send a command, whose answer is to be received."""
+        stdin = self._process.stdin
+        if stdin is None:
+            raise SystemExit(f"{self.contender} has no pipes")
+        with suppress(BrokenPipeError):  # receive() says what happened
+            stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            stdin.flush()
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for an answer.
 
         Raises:
             SystemExit: the process ended instead; the message has the end of its log.
         """
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise SystemExit(f"{self.contender} has no pipes")
-        try:
-            stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-            stdin.flush()
-        except BrokenPipeError:
-            pass
-        line = stdout.readline()
+        stdout = self._process.stdout
+        line = stdout.readline() if stdout else ""
         if not line:
             end = "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
-            raise SystemExit(f"{self.contender} failed at {do!r}; {self._log} ends with\n{end}")
+            raise SystemExit(f"{self.contender} failed; {self._log} ends with\n{end}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -94,16 +117,23 @@ def python(contender: str, suite: Suite = GENERATION) -> str:
     """The interpreter of a contender's environment.
 
     Raises:
-        SystemExit: the peers' environment is not there.
+        SystemExit: the environment is not there.
     """
-    if suite.contenders[contender].engine == "torchless":
+    engine = suite.contenders[contender].engine
+    if engine == "torchless":
         return sys.executable
-    if not _PEERS.is_file():
-        raise SystemExit("the peers need an environment of their own: make .venv-peers/ready")
-    return str(_PEERS)
+    environment = _ENVIRONMENTS.get(engine, _PEERS)
+    interpreter = ROOT / environment / "bin/python"
+    if not interpreter.is_file():
+        raise SystemExit(f"{contender} needs an environment of its own: make {environment}/ready")
+    return str(interpreter)
 
 
 def write_checkpoint(model: str, folder: Path, *, small: bool, suite: Suite = GENERATION) -> None:
-    """Make a model's checkpoint, in the peers' environment: what transformers 4 writes, both read."""
-    command = [python("torch fp32", suite), "-m", suite.models, model, str(folder), *(["--small"] if small else [])]
-    subprocess.run(command, cwd=ROOT, check=True)
+    """Make a model's checkpoint, in the peers' environment: what transformers 4 writes, both read.
+
+    Without that environment this one's transformers writes it, for this project alone.
+    """
+    interpreter = ROOT / _PEERS / "bin/python"
+    command = [str(interpreter) if interpreter.is_file() else sys.executable, "-m", suite.models, model, str(folder)]
+    subprocess.run([*command, *(["--small"] if small else [])], cwd=ROOT, check=True)

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from .recognition_models import MODELS
 from .recognition_worker import RECOGNITION
-from .table import Row, replace
+from .table import OURS, Row, Runs, family, replace, same_run
 
-_OURS = "torchless"
 _ANSWERS = {
     "tags": "tags",
     "speech": "text",
@@ -37,41 +36,41 @@ def tables(rows: Iterable[Row]) -> str:
 
 def _table(case: str, cells: Mapping[Shape, Mapping[str, Row]]) -> str:
     shown = [name for name in RECOGNITION.contenders if any(name in cell for cell in cells.values())]
-    ours = [name for name in shown if name.startswith(_OURS)]
-    ratios = [f"best {_family(name)} peer / {name}" for name in ours]
+    runs = Runs(row for cell in cells.values() for row in cell.values())
+    ours = [name for name in shown if name.startswith(OURS)]
+    ratios = [f"best {family(name)} peer / {name}" for name in ours]
     heads = [MODELS[case], *shown, *ratios]
     lines = [heads, ["---", *["--:"] * (len(heads) - 1)]]
     for (work, given, batch), cell in cells.items():
         name = f"{batch} x {given} to {_ANSWERS[work]}"
-        lines.append([name, *[_entry(cell.get(name)) for name in shown], *[_ratio(cell, one) for one in ours]])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        lines.append([name, *[_entry(cell.get(name), runs) for name in shown], *[_ratio(cell, one) for one in ours]])
+    return runs.line() + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _entry(row: Row | None) -> str:
+def _entry(row: Row | None, runs: Runs) -> str:
     if row is None:
         return ""
     speed = f"{row['realtime']:.0f}x · " if "realtime" in row else ""
     each = row["ms"] / row["batch"]
-    return f"**{each:.1f}**<br>{speed}{row['peak_mib']} MiB{_quality(row)}"
+    return f"**{each:.1f}**{runs.mark(row)}<br>{speed}{row['peak_mib']} MiB{_quality(row)}"
 
 
 def _quality(row: Row) -> str:
     """How well int8 agrees with torch."""
-    if _family(row["contender"]) != "int8":
+    if family(row["contender"]) != "int8":
         return ""
     if "cosine" in row:
         return f"<br>{row['cosine']:.4f} · {row['same']:.0%}"
     return f"<br>{row['agreement']:.0%}" if "agreement" in row else ""
 
 
-def _family(contender: str) -> str:
-    """fp32 or int8, of whichever kind."""
-    return contender.split()[1].partition("-")[0]
-
-
 def _ratio(cell: Mapping[str, Row], ours: str) -> str:
     """How many times as long the fastest of the peers in fp32 or int8 takes."""
+    if ours not in cell:
+        return ""
     peers = [
-        row["ms"] for name, row in cell.items() if _family(name) == _family(ours) and not name.startswith(f"{_OURS} ")
+        row["ms"]
+        for name, row in cell.items()
+        if family(name) == family(ours) and not name.startswith(OURS) and same_run(row, cell[ours])
     ]
-    return f"**{min(peers) / cell[ours]['ms']:.2f}**" if peers and ours in cell else ""
+    return f"**{min(peers) / cell[ours]['ms']:.2f}**" if peers else ""

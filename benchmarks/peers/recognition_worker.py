@@ -39,8 +39,10 @@ NEW_TOKENS = 64
 CONTENDERS = {
     "torchless fp32": Contender("torchless", "fp32"),
     "torch fp32": Contender("transformers", "fp32"),
+    "torch-compile fp32": Contender("torch_compile", "fp32"),
     "numpy fp32": Contender("transformers_numpy", "fp32"),
     "openvino fp32": Contender("openvino", "fp32"),
+    "optimum fp32": Contender("optimum", "fp32"),
     "ctranslate2 fp32": Contender("ctranslate2", "fp32"),
     "faster-whisper fp32": Contender("faster_whisper", "fp32"),
     "onnx-asr fp32": Contender("onnx_asr", "fp32"),

@@ -1,4 +1,4 @@
-"""transformers' generate() on torch, with its decoded steps compiled: a static cache, and the options that it compiles by."""
+"""transformers' generate() on torch, decoded steps compiled: a static cache, and the options that it compiles by."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import transformers
 from .transformers import Engine as TransformersEngine
 from .transformers import prepare
 
-__all__ = ["Engine", "prepare"]
+__all__ = ["Engine", "compile_options", "prepare"]
 
 
 class Engine(TransformersEngine):
@@ -19,10 +19,7 @@ class Engine(TransformersEngine):
 
     def __init__(self, checkpoint: Path, folder: Path, precision: str) -> None:
         super().__init__(checkpoint, folder, precision)
-        # A shape more than this would be computed without being compiled, and nothing would say so.
-        torch._dynamo.config.fail_on_recompile_limit_hit = True
-        self._options = transformers.CompileConfig(fullgraph=True, mode="default")
-        self._options._compile_all_devices = True  # otherwise it compiles on CUDA alone
+        self._options = compile_options()
 
     def generate(self, inputs: Any, beams: int, new: int) -> Any:
         """Greedy or beam search."""
@@ -31,3 +28,11 @@ class Engine(TransformersEngine):
                 **inputs, num_beams=beams, do_sample=False, max_new_tokens=new, min_new_tokens=new,
                 cache_implementation="static", compile_config=self._options,
             )  # fmt: skip
+
+
+def compile_options() -> Any:
+    """That generate() compiles steps by; a shape too many is an error, not computed without being compiled."""
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    options: Any = transformers.CompileConfig(fullgraph=True, mode="default")
+    options._compile_all_devices = True  # otherwise it compiles on CUDA alone
+    return options

@@ -23,31 +23,50 @@ from typing import Any, Protocol, TextIO
 
 from ..measure import versions
 
-THREADS = 2
+# Of each process; what starts several gives them fewer.
+THREADS = int(os.environ.get("BENCHMARK_THREADS", "2"))
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A module beside this one, and the precision that is asked of it."""
+    """A module beside this one, the precision that is asked of it, and the models that it can do; None: all."""
 
     engine: str
     precision: str
+    models: tuple[str, ...] | None = None
+
+    def can(self, model: str) -> bool:
+        """Whether it can do this model."""
+        return self.models is None or model in self.models
+
+    @property
+    def family(self) -> str:
+        """The contenders that it competes with: fp32, int8 of whichever kind, or 4 bits."""
+        return FAMILIES.get(self.precision, self.precision)
 
 
+FAMILIES = {"int8-static": "int8", "q4": "4 bits", "int4": "4 bits"}
+# Of the other models its builder says: NotImplementedError: The ... model is not currently supported.
+_GENAI = ("qwen2",)
 CONTENDERS = {
     "torchless fp32": Contender("torchless", "fp32"),
     "torch fp32": Contender("transformers", "fp32"),
+    "torch-compile fp32": Contender("torch_compile", "fp32"),
     "optimum fp32": Contender("optimum", "fp32"),
     "ctranslate2 fp32": Contender("ctranslate2", "fp32"),
+    "openvino fp32": Contender("openvino", "fp32"),
+    "onnxruntime-genai fp32": Contender("genai", "fp32", _GENAI),
     "torchless int8": Contender("torchless", "int8"),
-    "torchless q4": Contender("torchless", "q4"),
     "optimum int8": Contender("optimum", "int8"),
     "ctranslate2 int8": Contender("ctranslate2", "int8"),
     "openvino int8": Contender("openvino", "int8"),
+    "onnxruntime-genai int8": Contender("genai", "int8", _GENAI),
+    "torchless q4": Contender("torchless", "q4"),
+    "onnxruntime-genai int4": Contender("genai", "int4", _GENAI),
 }
 _PACKAGES = (
-    "torch", "transformers", "optimum", "optimum-onnx", "optimum-intel", "onnxruntime", "ctranslate2", "openvino",
-    "nncf", "numpy",
+    "torch", "transformers", "optimum", "optimum-onnx", "optimum-intel", "onnxruntime", "onnxruntime-genai",
+    "ctranslate2", "openvino", "nncf", "numpy",
 )  # fmt: skip
 
 

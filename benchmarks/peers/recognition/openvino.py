@@ -63,15 +63,29 @@ class _Logits(torch.nn.Module):
 def load(checkpoint: Path, folder: Path, precision: str) -> Works:
     """A compiled graph; what is not quantized is computed in f32, also where the processor has something faster."""
     quiet()
+    run = _compiled(folder, "LATENCY")
+    if model_type(checkpoint) == "bert":
+        return _tagging(run)
+    return _pictures(run, checkpoint) if model_type(checkpoint) == "vit" else _ctc(run, checkpoint)
+
+
+def concurrent(checkpoint: Path, folder: Path, precision: str, callers: int) -> list[Works]:
+    """A request for each caller of one graph that is compiled for throughput."""
+    run = _compiled(folder, "THROUGHPUT")
+    return [_tagging(run.create_infer_request().infer) for _ in range(callers)]
+
+
+def _compiled(folder: Path, hint: str) -> Any:
     options = {
         "INFERENCE_PRECISION_HINT": _PRECISION,
         "INFERENCE_NUM_THREADS": THREADS,
-        "PERFORMANCE_HINT": "LATENCY",
+        "PERFORMANCE_HINT": hint,
     }
-    run: Any = ov.Core().compile_model(folder / _GRAPH, "CPU", options)
-    if model_type(checkpoint) == "bert":
-        return {"tags": lambda ids: run(list(with_masks(ids).values()))[0]}
-    return _pictures(run, checkpoint) if model_type(checkpoint) == "vit" else _ctc(run, checkpoint)
+    return ov.Core().compile_model(folder / _GRAPH, "CPU", options)
+
+
+def _tagging(run: Any) -> Works:
+    return {"tags": lambda ids: run(list(with_masks(ids).values()))[0]}
 
 
 def _ctc(run: Any, checkpoint: Path) -> Works:

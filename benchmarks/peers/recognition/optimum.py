@@ -1,4 +1,4 @@
-"""Optimum's ONNX export on ONNX Runtime: its int8, dynamic and static, with the processors of transformers."""
+"""Optimum's ONNX export on ONNX Runtime: fp32 and its int8, dynamic and static, with the processors of transformers."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ _GRAPH = "model.onnx"
 
 
 def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
-    """Export and quantize per channel for VNNI; where static, by the extremes that the inputs reach."""
+    """Export; for int8, quantize per channel for VNNI; where static, by the extremes that the inputs reach."""
     quiet()
-    full = folder / "fp32"
+    full = folder if precision == "fp32" else folder / "fp32"
     main_export(str(checkpoint), output=full, task=_TASKS[model_type(checkpoint) or ""], do_validation=False)
+    if precision == "fp32":
+        return
     static = precision == "int8-static"
     scheme = AutoQuantizationConfig.avx512_vnni(
         is_static=static, per_channel=True, nodes_to_exclude=_left(full / _GRAPH, static)

@@ -24,7 +24,14 @@ def load(checkpoint: Path, folder: Path, precision: str) -> Works:
     kind = model_type(checkpoint)
     if kind is None:
         return features(checkpoint)
-    return {"bert": _tagging, "wav2vec2": _ctc, "whisper": _whisper, "vit": _pictures}[kind](checkpoint)
+    return works(kind, network(checkpoint), checkpoint)
+
+
+def works(kind: str, model: Any, checkpoint: Path, **generation: Any) -> Works:
+    """What a model of a kind is for; Whisper generates with these options beside its own."""
+    if kind == "whisper":
+        return _whisper(model, checkpoint, generation)
+    return {"bert": _tagging, "wav2vec2": _ctc, "vit": _pictures}[kind](model, checkpoint)
 
 
 def network(checkpoint: Path, attention: str = "sdpa") -> Any:
@@ -61,9 +68,7 @@ def features(checkpoint: Path) -> Works:
     }
 
 
-def _tagging(checkpoint: Path) -> Works:
-    model = network(checkpoint)
-
+def _tagging(model: Any, checkpoint: Path) -> Works:
     def tags(ids: Any) -> Any:
         with torch.inference_mode():
             return model(**{name: torch.from_numpy(array) for name, array in with_masks(ids).items()}).logits.numpy()
@@ -76,9 +81,9 @@ def with_masks(ids: Any) -> dict[str, Any]:
     return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
-def _ctc(checkpoint: Path) -> Works:
-    model, kind = network(checkpoint), transformers.Wav2Vec2Processor
-    processor: Any = kind.from_pretrained(checkpoint)
+def _ctc(model: Any, checkpoint: Path) -> Works:
+    kind: Any = transformers.Wav2Vec2Processor
+    processor = kind.from_pretrained(checkpoint)
 
     def speech(clips: Any) -> list[str]:
         with torch.inference_mode():
@@ -89,16 +94,16 @@ def _ctc(checkpoint: Path) -> Works:
     return {"speech": speech}
 
 
-def _whisper(checkpoint: Path) -> Works:
-    model, kind = network(checkpoint), transformers.WhisperProcessor
-    processor: Any = kind.from_pretrained(checkpoint)
+def _whisper(model: Any, checkpoint: Path, options: dict[str, Any]) -> Works:
+    kind: Any = transformers.WhisperProcessor
+    processor = kind.from_pretrained(checkpoint)
 
     def speech(clips: Any) -> list[str]:
         inputs = processor(list(clips), sampling_rate=16000, return_tensors="pt").input_features
         with torch.inference_mode():
             tokens = model.generate(
                 inputs, language="en", task="transcribe", num_beams=1, do_sample=False,
-                max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS,
+                max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, **options,
             )  # fmt: skip
         texts: list[str] = processor.batch_decode(tokens, skip_special_tokens=True)
         return texts
@@ -106,8 +111,8 @@ def _whisper(checkpoint: Path) -> Works:
     return {"speech": speech}
 
 
-def _pictures(checkpoint: Path) -> Works:
-    model, processor = network(checkpoint), pictures_processor(checkpoint)
+def _pictures(model: Any, checkpoint: Path) -> Works:
+    processor = pictures_processor(checkpoint)
 
     def logits(pixels: Any) -> Any:
         with torch.inference_mode():
