@@ -1,0 +1,74 @@
+"""What speaks against a benchmark's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..environment import cpu_count
+from .names import described
+from .plan import Plan
+from .result import Row
+from .timing import CERTAIN, confidence
+
+# Share of the CPUs that others may have kept busy.
+_IDLE = 0.25
+# Half of the median's interval as a share of the median, and of how many rows it is told.
+_UNSURE, _TOLD = 0.1, 3
+
+
+def doubts(rows: Sequence[Row], asked: Plan, machine: Mapping[str, Any]) -> list[str]:
+    """Notes on too few calls, a busy machine, more threads than CPUs, and medians that are not known well.
+
+    Args:
+        rows: what was measured.
+        asked: what was asked for.
+        machine: see :func:`.machine.describe`.
+    """
+    found = [_busy(machine), _few(asked), _crowded(rows), _unsure(rows)]
+    return [note for note in found if note is not None]
+
+
+def _busy(machine: Mapping[str, Any]) -> str | None:
+    load, cpus = machine["load"], machine["cpus"] or 1
+    if load is None or load <= _IDLE * cpus:
+        return None
+    return (
+        f"the machine was not idle: when the benchmark began its load average of the last minute was {load:g}, on "
+        f"{cpus} CPUs; times may be too long"
+    )
+
+
+def _few(asked: Plan) -> str | None:
+    if asked.repeats is None or asked.repeats >= CERTAIN:
+        return None
+    return (
+        f"{asked.repeats} calls are few: the median's interval is from the shortest to the longest, and holds the "
+        f"median with {100 * confidence(asked.repeats):.0f} % confidence, not 95 %; {CERTAIN} calls give that"
+    )
+
+
+def _crowded(rows: Sequence[Row]) -> str | None:
+    # Threads that share a session bring themselves along; processes have all of theirs.
+    busiest = max((row.workers * row.threads for row in rows if row.mode == "processes"), default=0)
+    if busiest <= cpu_count():
+        return None
+    return (
+        f"{busiest} threads on {cpu_count()} CPUs: processes take them from each other; fewer threads for each may be "
+        "faster"
+    )
+
+
+def _unsure(rows: Sequence[Row]) -> str | None:
+    shares = []
+    for row in rows:
+        latency = row.metrics["latency_ms"]
+        shares.append(((latency.high - latency.low) / 2 / latency.p50, row))
+    wide = sorted((share, place) for place, (share, _) in enumerate(shares) if share > _UNSURE)[::-1]
+    if not wide:
+        return None
+    listed = ", ".join(f"{described(shares[place][1])} ({100 * share:.0f} %)" for share, place in wide[:_TOLD])
+    return (
+        f"of {len(wide)} of {len(rows)} configurations the median latency is known to {100 * _UNSURE:.0f} % or worse: "
+        f"{listed}{', ...' if len(wide) > _TOLD else ''}; measure longer, or on a quieter machine"
+    )
