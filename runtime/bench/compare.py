@@ -112,9 +112,8 @@ def compare(old: Result, new: Result) -> Comparison:
         :data:`THRESHOLD`; without intervals, if it is more than :data:`SINGLE`, or :data:`FILES`; memory, more than
         :data:`THRESHOLD` and :data:`LEAST_MIB`.
     """
-    together = [*old.starts, *old.rows, *new.starts, *new.rows]
-    named = any(len({row.bundle for row in (*one.starts, *one.rows)}) > 1 for one in (old, new))
-    shown = [field for field in FIELDS if field.name != "bundle" or len({row.bundle for row in together}) > 1]
+    named = any(len(_bundles(one)) > 1 for one in (old, new))
+    shown = [field for field in FIELDS if field.name != "bundle" or len(_bundles(old) | _bundles(new)) > 1]
     before, after = _rows(old, named), _rows(new, named)
     changes = tuple(
         _change(before[place], row, name, described(row, shown))
@@ -153,6 +152,10 @@ def summary(comparison: Comparison) -> str:
     if not comparison.changes:
         return "nothing was measured in both"
     return f"{better} better, {worse} worse, {same} unchanged or within the noise"
+
+
+def _bundles(result: Result) -> set[str]:
+    return {row.bundle for row in result.starts} | {row.bundle for row in result.rows}
 
 
 def _rows(result: Result, named: bool) -> dict[tuple[object, ...], Measured]:
@@ -212,7 +215,7 @@ def _warnings(old: Result, new: Result, some: bool) -> list[str]:
 
 def _steady(machine: Mapping[str, Any]) -> dict[str, Any]:
     """What of a machine does not change from minute to minute."""
-    return {name: fact for name, fact in machine.items() if "load" not in name and "free" not in name}
+    return {name: fact for name, fact in machine.items() if name not in ("load", "memory_available_mib")}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -74,6 +74,11 @@ def value(row: Measured, name: str) -> float:
     return row.values.get(name, math.nan) if metric is None else metric.p50
 
 
+def finite(row: Measured, name: str) -> bool:
+    """Whether it was measured, and is a number."""
+    return math.isfinite(value(row, name))
+
+
 def margin(metric: Summary) -> float:
     """Half of the interval around the median, the longer half where they differ."""
     return max(metric.high - metric.p50, metric.p50 - metric.low)
@@ -108,12 +113,13 @@ FIELDS = (
     Field("size", "pixels", lambda size: f"{pixels(size)} pixels"),
     Field("new_tokens", "new tokens", _counted("new token", "new tokens")),
     Field("beams", "beams", _counted("beam", "beams")),
-    Field("mode", "callers", lambda mode: {"alone": "one caller"}.get(str(mode), f"callers in {mode}")),
-    Field("workers", "workers", _counted("worker", "workers")),
+    Field("workers", "callers", _counted("caller", "callers")),
+    Field("mode", "in", lambda mode: f"in {mode}"),
 )
 """What makes a configuration, in the order of the tables' columns; a start has the first four."""
 
 VARIANT = FIELDS[:4]
+CALLERS = FIELDS[-2:]
 
 
 def key(row: Measured) -> tuple[object, ...]:
@@ -127,14 +133,14 @@ def differing(rows: Sequence[Measured]) -> list[Field]:
 
 
 def described(row: Measured, fields: Iterable[Field] = FIELDS) -> str:
-    """A configuration, or some fields of it, in words."""
+    """A configuration, or some fields of it, in words; that there is one caller goes without saying."""
     alone = getattr(row, "mode", "alone") == "alone"
     parts = [
         field.words(getattr(row, field.name))
         for field in fields
-        if getattr(row, field.name, None) is not None and not (alone and field.name in ("mode", "workers"))
+        if getattr(row, field.name, None) is not None and not (alone and field in CALLERS)
     ]
-    return ", ".join(parts)
+    return ", ".join(parts).replace(" callers, in ", " callers in ")
 
 
 def number(amount: float) -> str:

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -19,6 +19,12 @@ WIDTH = 120
 """Characters that a terminal's line has at the most."""
 
 LEGEND = "medians, ± the 95 % interval of the median; p90 and p99 of ms/call; vs: times as fast as"
+
+_FACTS = {
+    "processor": "{}", "features": "with {}", "cpus": "{} CPUs", "cpus_allowed": "{} of them allowed",
+    "memory_mib": "{} MiB", "memory_available_mib": "{} MiB available", "system": "{}", "load": "load {}", "gpus": "{}",
+}  # fmt: skip
+_HEADING = ("processor", "cpus", "cpus_allowed", "memory_mib", "system", "load", "gpus")
 
 # What a narrow table goes without, the last first.
 _DISPENSABLE = (
@@ -56,7 +62,8 @@ def columns(rows: Sequence[Measured]) -> list[Column]:
     made = [_column(field.name, field.heading, [getattr(row, field.name, None) for row in rows]) for field in shown]
     for name in found(rows):
         heading = quantity_of(name).heading
-        made.append(_measured(name, heading, rows, lambda row, name=name: value_of(row, name)))
+        medians = tuple(value_of(row, name) for row in rows)
+        made.append(Column(name, heading, tuple(measured(row, name) for row in rows), medians))
         if name == "latency_ms":
             made += [_percentile(rows, part) for part in ("p90", "p99")]
     speeds = speedups(rows)
@@ -103,30 +110,26 @@ def heading(result: Result) -> list[str]:
     title = f"{name}: {kind}" if kind else name
     return [
         title + (f"; with {', '.join(others)}" if others else ""),
-        facts(result.machine),
+        facts({name: result.machine.get(name) for name in _HEADING}),
         ", ".join(f"{package} {version}" for package, version in result.versions.items()),
     ]
 
 
-def facts(machine: dict[str, Any]) -> str:
-    """A machine in words: what it says of itself, under the names that it has there."""
+def facts(machine: Mapping[str, Any]) -> str:
+    """What is known of a machine, in words; names that this version does not know stand before what they say."""
     words = []
     for name, fact in machine.items():
         if fact is None or fact == "" or fact == []:
             continue
-        if isinstance(fact, (list, tuple)):
-            words.append(f"{name.replace('_', ' ')} {' '.join(map(str, fact))}")
-        elif isinstance(fact, (int, float)) and not isinstance(fact, bool):
-            words.append(f"{fact:g} {name.replace('_', ' ')}")
-        else:
-            words.append(str(fact) if name in ("processor", "system") else f"{name.replace('_', ' ')} {fact}")
+        shown = " ".join(map(str, fact)) if isinstance(fact, (list, tuple)) else fact
+        words.append(_FACTS.get(name, f"{name.replace('_', ' ')} {{}}").format(shown))
     return ", ".join(words)
 
 
 def text(result: Result) -> str:
     """Tables for a terminal, at most :data:`WIDTH` characters wide where that can be had."""
     parts = ["\n".join(line for line in heading(result) if line)]
-    parts += [_text(title, rows) for title, rows in _titled(result)]
+    parts += [_text(title, rows) for title, rows in titled(result)]
     notes = [f"note: {note}" for note in result.notes]
     parts.append("\n".join([LEGEND, *notes]))
     return "\n\n".join(parts) + "\n"
@@ -136,7 +139,7 @@ def markdown(result: Result) -> str:
     """The same with all columns, in Markdown."""
     title, *rest = heading(result)
     parts = [f"# {_escaped(title)}", *(_escaped(line) for line in rest if line), f"```\n{result.command}\n```"]
-    for name, rows in _titled(result):
+    for name, rows in titled(result):
         shown = columns(rows)
         lines = [
             [_escaped(column.heading) for column in shown],
@@ -174,7 +177,7 @@ def csv_text(result: Result) -> str:
     return out.getvalue()
 
 
-def _titled(result: Result) -> list[tuple[str, Sequence[Measured]]]:
+def titled(result: Result) -> list[tuple[str, Sequence[Measured]]]:
     """The tables, each with a title that says what its rows have in common."""
     tables: list[tuple[str, Sequence[Measured]]] = [("calls", result.rows), ("start", result.starts)]
     return [(f"{name}: {common(rows)}" if common(rows) else name, rows) for name, rows in tables if rows]
@@ -203,10 +206,6 @@ def _column(name: str, heading: str, entries: Sequence[Any]) -> Column:
     sort = tuple(math.nan if entry is None else entry[0] * entry[1] if isinstance(entry, tuple) else entry
                  for entry in entries)  # fmt: skip
     return Column(name, heading, cells, sort)
-
-
-def _measured(name: str, heading: str, rows: Sequence[Measured], sort: Callable[[Measured], float]) -> Column:
-    return Column(name, heading, tuple(measured(row, name) for row in rows), tuple(map(sort, rows)))
 
 
 def _percentile(rows: Sequence[Measured], part: str) -> Column:

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from torchless.bench import Result, Row, Start, Summary
 
-MACHINE = {"processor": "Some Processor", "features": ["avx2", "avx512_vnni"], "cpus": 2, "memory_mib": 24000}
+MACHINE = {
+    "processor": "Some Processor", "features": ["avx2", "avx512_vnni"], "cpus": 2, "memory_mib": 24000, "load": 0.1,
+}  # fmt: skip
 
 
 def summary(median: float, width: float = 0.02, tail: float = 1.2) -> Summary:

@@ -93,7 +93,7 @@ def test_what_only_one_of_them_has() -> None:
 def test_callers_are_a_part_of_the_configuration() -> None:
     found = compare(loaded(), result((row(),)))
     assert len(found.only_old) == len(loaded().rows) - 1
-    assert "fp32, CPU, 2 threads, batch 1, 16 tokens, callers in threads, 4 workers" in found.only_old
+    assert "fp32, CPU, 2 threads, batch 1, 16 tokens, 4 callers in threads" in found.only_old
 
 
 def renamed(found: Result, name: str) -> Result:
@@ -116,7 +116,7 @@ def test_of_several_bundles_names_count() -> None:
 
 @pytest.mark.parametrize(("changed", "said"), [
     ({"machine": {**MACHINE, "processor": "Another"}}, "another machine (Some Processor, now Another)"),
-    ({"machine": {**MACHINE, "cpus": 4}}, "another machine (2 cpus, now 4 cpus)"),
+    ({"machine": {**MACHINE, "cpus": 4}}, "another machine (2 CPUs, now 4 CPUs)"),
     ({"versions": {"python": "3.11.7", "onnxruntime": "1.23"}}, "versions: onnxruntime 1.31.1, now onnxruntime 1.23"),
     ({"bundle": {"task": "fill-mask"}}, "another task: text-classification, now fill-mask"),
 ])  # fmt: skip
@@ -126,7 +126,10 @@ def test_warnings(changed: dict[str, object], said: str) -> None:
 
 
 def test_load_of_the_machine_is_no_difference() -> None:
-    old, new = (result((row(),), machine={**MACHINE, "load_average": load}) for load in (0.1, 0.2))
+    old, new = (
+        result((row(),), machine={**MACHINE, "load": load, "memory_available_mib": free})
+        for load, free in ((0.1, 9000), (0.2, 8000))
+    )  # fmt: skip
     assert not compare(old, new).warnings
 
 

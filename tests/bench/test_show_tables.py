@@ -90,7 +90,7 @@ def test_columns_left_out_are_named() -> None:
 
 def test_notes_and_heading() -> None:
     found = text(encoder())
-    assert found.startswith("model: text-classification, bert\nSome Processor, features avx2 avx512_vnni, 2 cpus, ")
+    assert found.startswith("model: text-classification, bert\nSome Processor, 2 CPUs, 24000 MiB, load 0.1\n")
     assert "\nnote: length 1024: the model reads 512 tokens\n" in found
 
 
@@ -156,7 +156,7 @@ def test_pictures_are_sorted_by_their_pixels() -> None:
 
 def test_configurations_in_words() -> None:
     made = row(length=None, seconds=10.0, mode="processes", workers=4, threads=1)
-    assert described(made) == "model, fp32, CPU, 1 thread, batch 1, 10 s, callers in processes, 4 workers"
+    assert described(made) == "model, fp32, CPU, 1 thread, batch 1, 10 s, 4 callers in processes"
     assert described(start()) == "model, fp32, CPU, 2 threads"
     assert len(FIELDS) == len(fields(row())) - 2
 
@@ -169,9 +169,9 @@ def test_unknown_quantities_have_names() -> None:
 
 
 def test_a_machine_in_words() -> None:
-    machine = {"processor": "P", "features": ["a", "b"], "cpus": 2, "memory_gib": 23.5, "virtual": True, "none": None}
-    assert facts(machine) == "P, features a b, 2 cpus, 23.5 memory gib, virtual True"
-    assert text(result(machine=machine, bundle={"folder": "x/y/"})).startswith("y\nP, ")
+    machine = {"processor": "P", "features": ["a", "b"], "cpus": 2, "gpus": [], "system": None, "dice": 6}
+    assert facts(machine) == "P, with a b, 2 CPUs, dice 6"
+    assert text(result(machine=machine, bundle={"folder": "x/y/"})).startswith("y\nP, 2 CPUs\n")
     assert text(replace(result(), bundle={"folder": "m", "others": ["n", "o"], "task": "t"})).startswith(
         "m: t; with n, o"
     )
