@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import EncoderDecoderCache
 
 from torchless.errors import ExportError
-from torchless.generation.decoder import KEPT, QUERIES
+from torchless.generation.decoder import QUERIES
+from torchless.generation.memory import KEPT
 from torchless.quantize.half import is_cache
 
 from .architectures import adapted

@@ -13,10 +13,11 @@ from ..session import Array, Session
 from .alignment import attention_weights
 from .cache import check_fits, entries
 from .config import GenerationConfig
-from .decoder import KEPT, DecoderState
+from .decoder import DecoderState, Unhurried
 from .growing import GrowingState
 from .logits import AllowedTokens, Processor
 from .loop import Seed, Steps, decode, run
+from .memory import KEPT
 from .output import Floats, GenerationOutput, Ints
 from .stopping import StopRule
 
@@ -162,8 +163,9 @@ class Generator:
         padding = np.arange(tokens.shape[1]) >= lengths[:, None]
         if self.is_encoder_decoder and encoded is None:
             encoded = self.encode(tokens, ~padding)
+        state = self.new_cache(len(first), config.max_length, encoded)
         return decode(
-            self.new_cache(len(first), config.max_length, encoded),
+            Unhurried(state) if isinstance(state, DecoderState) else state,
             first,
             first_lengths,
             config,

@@ -18,6 +18,7 @@ from .logits import AllowedTokens, Processor, log_softmax, processors
 from .output import Floats, GenerationOutput, Ints, Step
 from .sampling import draw
 from .stopping import Stopping, StopRule
+from .unread import Unread, read
 
 Steps: TypeAlias = Generator[Step, None, GenerationOutput]
 Seed: TypeAlias = "int | np.random.Generator | None"  # not evaluated: numpy.random is imported where it is used
@@ -26,13 +27,14 @@ Seed: TypeAlias = "int | np.random.Generator | None"  # not evaluated: numpy.ran
 class Decoder(Protocol):
     """One request: the model and its cache. Rows are sequences.
 
-    Logits are float32 and belong to the caller until the next call; they may be overwritten in place.
+    Logits are float32 and belong to the caller until the next call; they may be overwritten in place. Those of prompts
+    and single tokens may lie in a GPU's memory until they are looked at.
     """
 
-    def prefill(self, tokens: Ints, lengths: Ints) -> Floats:
+    def prefill(self, tokens: Ints, lengths: Ints) -> Floats | Unread:
         """Read (rows, length) right-padded prompts of (rows,) lengths: logits after each one's end (rows, vocab)."""
 
-    def step(self, tokens: Ints) -> Floats:
+    def step(self, tokens: Ints) -> Floats | Unread:
         """Read (rows,) one token per row: (rows, vocab)."""
 
     def extend(self, tokens: Ints) -> Floats:
@@ -132,7 +134,7 @@ def sample_or_greedy(
     while True:
         kept.keep_logits(logits)
         scores = kept.process(changes, history[:, :length], logits)
-        chosen = scores.argmax(axis=1) if generator is None else draw(scores, generator)
+        chosen = scores.argmax(axis=1) if generator is None else draw(read(scores), generator)
         if pad is not None:
             chosen[~running] = pad
         history[:, length] = chosen
@@ -163,10 +165,11 @@ def beams(
     logits = decoder.prefill(tokens, lengths)
     logits = logits.repeat(config.num_beams, axis=0)
     decoder.expand(config.num_beams)
-    kept, work = Kept(config), np.empty_like(logits)
+    kept, work = Kept(config), np.empty(logits.shape, dtype=np.float32)
     while True:
         kept.keep_logits(logits)
-        scores = kept.process(changes, state.history, log_softmax(logits, work))
+        logarithms = log_softmax(logits, work) if isinstance(logits, np.ndarray) else logits.logarithms()
+        scores = kept.process(changes, state.history, logarithms)
         chosen, parents = state.advance(scores)
         yield Step(chosen, scores, state.running, parents, provisional=True)
         if state.done:
@@ -191,18 +194,22 @@ class Kept:
         self._scores: list[Floats] | None = [] if config.output_scores else None
         self._logits: list[Floats] | None = [] if config.output_logits else None
 
-    def process(self, changes: Sequence[Processor], tokens: Ints, scores: Floats) -> Floats:
+    def process(self, changes: Sequence[Processor], tokens: Ints, scores: Floats | Unread) -> Floats | Unread:
         """Scores (rows, vocab) after all processors, in the memory of ``scores`` or in new memory."""
+        if isinstance(scores, Unread):
+            if not changes and self._scores is None:
+                return scores
+            scores, changes = scores.narrow(changes)
         for change in changes:
             scores = change(tokens, scores)
         if self._scores is not None:
             self._scores.append(scores.copy())
         return scores
 
-    def keep_logits(self, logits: Floats) -> None:
+    def keep_logits(self, logits: Floats | Unread) -> None:
         """Keep a copy of the model's own logits, where they are wanted."""
         if self._logits is not None:
-            self._logits.append(logits.copy())
+            self._logits.append(read(logits).copy())
 
     @property
     def scores(self) -> tuple[Floats, ...] | None:

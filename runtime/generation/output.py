@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .unread import Unread
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float32]
@@ -26,10 +29,15 @@ class Step:
     """
 
     tokens: Ints
-    scores: Floats
+    _scores: Floats | Unread
     running: Flags
     parents: Ints | None = None
     provisional: bool = False
+
+    @property
+    def scores(self) -> Floats:
+        """(rows, vocab); from a GPU's memory they are copied each time that they are asked for."""
+        return self._scores if isinstance(self._scores, np.ndarray) else self._scores.read()
 
 
 @dataclass(frozen=True)

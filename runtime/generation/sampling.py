@@ -52,11 +52,11 @@ class Temperature:
     """Scores divided by the temperature: above 1 flattens the distribution, below 1 sharpens it."""
 
     def __init__(self, temperature: float) -> None:
-        self._temperature = temperature
+        self.temperature = temperature
 
     def __call__(self, tokens: Ints, scores: Floats) -> Floats:
         """Tokens (rows, length) and scores (rows, vocab) to scores."""
-        scores /= self._temperature
+        scores /= self.temperature
         return scores
 
 
@@ -64,11 +64,11 @@ class TopK:
     """The ``k`` most probable tokens, and those as probable as the last of them."""
 
     def __init__(self, k: int) -> None:
-        self._k = k
+        self.k = k
 
     def __call__(self, tokens: Ints, scores: Floats) -> Floats:
         """Tokens (rows, length) and scores (rows, vocab) to scores."""
-        least = kth_largest(scores, min(self._k, scores.shape[1]))
+        least = kth_largest(scores, min(self.k, scores.shape[1]))
         np.copyto(scores, -np.inf, where=scores < least[:, None])
         return scores
 

@@ -15,6 +15,7 @@ from .logits import Processor
 from .loop import Decoder, Kept, Steps, left_aligned, padded
 from .output import GenerationOutput, Ints, Speculation, Step
 from .stopping import Stopping
+from .unread import read
 
 
 def lookup(
@@ -31,7 +32,7 @@ def lookup(
     kept = Kept(config)
     calls = guessed = accepted = 0
     guess = np.empty(0, dtype=np.int64)
-    logits = decoder.prefill(tokens, lengths)
+    logits = read(decoder.prefill(tokens, lengths))
     length, running = prompt_length, np.ones(1, dtype=bool)
     while True:
         # The logits after the last token and after each guess; those after a wrong guess are not looked at.
@@ -52,7 +53,7 @@ def lookup(
         if place < len(guess):
             decoder.rewind(len(guess) - place)
         guess = continuation(history[0, :length], config, config.max_length - 1 - length)
-        logits = decoder.extend(np.concatenate((chosen, guess))) if len(guess) else decoder.step(chosen)
+        logits = decoder.extend(np.concatenate((chosen, guess))) if len(guess) else read(decoder.step(chosen))
         calls, guessed = calls + 1, guessed + len(guess)
     return GenerationOutput(
         padded(history[:, :length], config),

@@ -7,9 +7,11 @@ import pytest
 from onnx import numpy_helper
 
 from torchless import BundleError, InputError, OptionError, Session
-from torchless.generation import cache
+from torchless.generation import cache, decoder
 from torchless.generation.cache import Buffers, Entry, assign, check_fits, entries
 from torchless.generation.decoder import DecoderState
+from torchless.generation.device import DeviceMemory
+from torchless.generation.host import HostMemory
 from torchless.manifest import TensorSpec
 
 ENTRIES = [
@@ -222,6 +224,12 @@ def session(tmp_path_factory):
     return Session(path)
 
 
+@pytest.fixture(params=[HostMemory, DeviceMemory])
+def memory(request, monkeypatch):
+    """Where the decoder's state lies: NumPy arrays, or a device's memory, which is here the processor's."""
+    monkeypatch.setattr(decoder, "memory_class", lambda session: request.param)
+
+
 def wanted(tokens):
     """Logits after the last of some tokens."""
     return (TABLE[tokens] + POSITIONS[: len(tokens)]).mean(axis=0)
@@ -265,12 +273,14 @@ class Rows:
         np.testing.assert_allclose(logits, [wanted(row) for row in self.rows], atol=1e-5)
 
 
+@pytest.mark.usefixtures("memory")
 def test_steps(session):
     rows = Rows(session, [[3, 1, 4, 1, 5], [9, 2], [6]])
     for _ in range(4):
         rows.step()
 
 
+@pytest.mark.usefixtures("memory")
 def test_beams_by_hand(session):
     rows = Rows(session, [[3, 1, 4], [1]])
     rows.expand(2)
@@ -282,6 +292,7 @@ def test_beams_by_hand(session):
 
 
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.usefixtures("memory")
 def test_any_order_of_calls(session, seed):
     random = np.random.default_rng(seed)
     rows = Rows(session, [random.integers(0, 20, length).tolist() for length in random.integers(1, 9, 3)])
@@ -301,6 +312,7 @@ def test_any_order_of_calls(session, seed):
             rows.step()
 
 
+@pytest.mark.usefixtures("memory")
 def test_several_tokens_at_once(session):
     rows = Rows(session, [[3, 1, 4]])
     logits = rows.state.extend(np.array([7, 8, 9])).copy()
@@ -320,6 +332,7 @@ def test_a_reorder_that_changes_nothing_copies_nothing(session, monkeypatch):
     rows.step()
 
 
+@pytest.mark.usefixtures("memory")
 def test_no_room(session):
     rows = Rows(session, [[3, 1, 4], [1]], capacity=4)
     rows.step()
@@ -329,6 +342,7 @@ def test_no_room(session):
         DecoderState(session, 1, 4).prefill(np.ones((1, 5), dtype=np.int64))
 
 
+@pytest.mark.usefixtures("memory")
 def test_other_rows_than_sequences(session):
     state = DecoderState(session, 2, 9)
     with pytest.raises(InputError, match="3 rows of tokens for 2 sequences"):
