@@ -1,17 +1,18 @@
-"""The ``torchless`` command: export, quantize, run, info, verify."""
+"""The ``torchless`` command: export, quantize, run, info, verify, bench."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import __version__, cli_info, cli_quantize, cli_run, tasks
+from . import __version__, cli_bench, cli_info, cli_quantize, cli_run, tasks
 from .bundle import Bundle
 from .errors import TorchlessError
 
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after ``torchless``; None takes the process's.
 
     Returns:
-        The exit status: 0; 2 for a mistake of the user, told in one line; 130 when interrupted.
+        The exit status: 0; 1 where ``bench --compare`` finds something slower; 2 for a mistake of the user, told in one
+        line; 130 when interrupted.
     """
     warnings.showwarning = _show_warning
     words = sys.argv[1:] if arguments is None else arguments
@@ -33,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, rest = parser.parse_known_args(arguments)
     if rest and parsed.command != "run":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    parsed.words = words
     try:
-        _COMMANDS[parsed.command](parsed, rest)
+        status = _COMMANDS[parsed.command](parsed, rest)
         sys.stdout.flush()
     except TorchlessError as error:
         print(f"torchless: {error}", file=sys.stderr)
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _OK
     except KeyboardInterrupt:
         return _INTERRUPTED
-    return _OK
+    return status or _OK
 
 
 def _parser(helping: bool) -> argparse.ArgumentParser:
@@ -94,6 +97,8 @@ def _parser(helping: bool) -> argparse.ArgumentParser:
     verify.add_argument("bundle")
     verify.add_argument("--json", action="store_true", help="as JSON")
     _add_session_options(verify)
+
+    cli_bench.add_arguments(commands.add_parser("bench", help="measure speed, start-up and memory on this machine"))
     return parser
 
 
@@ -151,6 +156,10 @@ def _verify(parsed: argparse.Namespace, rest: list[str]) -> None:
         )
 
 
+def _bench(parsed: argparse.Namespace, rest: list[str]) -> int:
+    return cli_bench.run(parsed, shlex.join(["torchless", *map(str, parsed.words)]))
+
+
 def _open(parsed: argparse.Namespace, every_variant: bool = False) -> Bundle:
     # Without a name for any role a hub's bundle is downloaded with all its variants.
     dtype = {} if every_variant and parsed.dtype == "auto" else parsed.dtype
@@ -163,4 +172,11 @@ def _show_warning(
     print(f"torchless: warning: {message}", file=sys.stderr)
 
 
-_COMMANDS = {"export": _export, "quantize": _quantize, "run": _run, "info": _info, "verify": _verify}
+_COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int | None]] = {
+    "export": _export,
+    "quantize": _quantize,
+    "run": _run,
+    "info": _info,
+    "verify": _verify,
+    "bench": _bench,
+}

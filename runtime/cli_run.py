@@ -54,17 +54,17 @@ def run(parsed: argparse.Namespace, rest: list[str], bundle: Bundle) -> None:
     task = bundle.task if parsed.task == "auto" else parsed.task
     options, texts = _task_options(task, rest)
     answer = pipeline(task, bundle, batch_size=parsed.batch_size, **options)
-    inputs = _inputs([*parsed.inputs, *texts], answer, parsed.lines)
+    items = inputs([*parsed.inputs, *texts], answer, parsed.lines)
     if options.get("is_split_into_words"):
-        inputs = map(words, inputs)
+        items = map(words, items)
     if parsed.json:
-        for result in answer(inputs):
+        for result in answer(items):
             print(json.dumps(_plain(result), ensure_ascii=False), flush=True)
     elif sys.stdout.isatty() and answer.streams:
-        for item in inputs:
+        for item in items:
             _show_pieces(item, answer)
     else:
-        for result in answer(inputs):
+        for result in answer(items):
             print(_text(result), flush=True)
 
 
@@ -136,7 +136,17 @@ def _json(text: str) -> Any:
         return None
 
 
-def _inputs(arguments: list[str], answer: Pipeline[Any], lines: bool | None) -> Iterable[Any]:
+def inputs(arguments: list[str], answer: Pipeline[Any] | type[Pipeline[Any]], lines: bool | None) -> Iterable[Any]:
+    """The inputs that words of the command line stand for, see :data:`INPUT_HELP`.
+
+    Args:
+        arguments: the words.
+        answer: the pipeline, or its class.
+        lines: whether each line of a file is an input; None chooses by the task.
+
+    Raises:
+        InputError: no words; when it is read, a file that cannot be.
+    """
     if not arguments:
         raise InputError("no input: give a text, a file, or - to read lines from standard input")
     if answer.task == "question-answering" and len(arguments) == 2 and not arguments[0].startswith("{"):

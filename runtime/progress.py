@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -34,3 +35,15 @@ def timed(report: Report, step: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     report(step, time.perf_counter() - start)
+
+
+def show_line(text: str) -> None:
+    """Show a line on stderr in the place of the one before; an empty one takes it away."""
+    width = shutil.get_terminal_size().columns - 1
+    sys.stderr.write(f"\r{text[:width].ljust(width)}\r")
+    sys.stderr.flush()
+
+
+def default_line() -> Callable[[str], None]:
+    """Lines are shown where stderr is a terminal."""
+    return show_line if sys.stderr.isatty() else lambda text: None

@@ -82,6 +82,7 @@ class Configurations:
 
     Attributes:
         task: the pipeline's.
+        kind: what it reads: ``"text"``, ``"audio"`` or ``"image"``.
         bundles: the bundles by name, the first one first.
         notes: what was left out, and why.
 
@@ -106,6 +107,7 @@ class Configurations:
         workloads = {name: Workload(bundle, self.task, inputs) for name, bundle in self.bundles.items()}
         for workload in workloads.values():
             asked.check(workload)
+        self.kind = workload.kind
         self._works = {name: self._made(name, workload) for name, workload in workloads.items()}
 
     def opened(self) -> Iterator[Configuration]:

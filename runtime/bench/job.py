@@ -13,6 +13,7 @@ from typing import Any
 from ..bundle import Bundle
 from ..generation.generator import Generator
 from ..generation.loop import Steps
+from ..generation.output import GenerationOutput
 from ..pipelines import Pipeline, pipeline
 from ..session import Session, Settings
 from .timing import Call
@@ -145,7 +146,8 @@ class _TimedGenerator(Generator):
             try:
                 step = next(steps)
             except StopIteration as end:
-                return end.value
+                output: GenerationOutput = end.value
+                return output
             times.append(time.perf_counter())
             self._record.tokens += len(step.tokens)
             yield step

@@ -16,7 +16,8 @@ import tokenizers
 from .. import __version__, processor
 from ..environment import available_memory, cpu_count, onnxruntime
 
-_PACKAGES = {"soundfile": "soundfile", "soxr": "soxr", "PIL": "pillow"}
+# Modules of optional packages that read what a task's inputs are.
+_READERS = {"audio": {"soundfile": "soundfile", "soxr": "soxr"}, "image": {"PIL": "pillow"}}
 
 
 def describe(providers: Iterable[str]) -> dict[str, Any]:
@@ -53,9 +54,14 @@ def load() -> float | None:
         return None
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that take part, by name."""
-    extras = {name: sys.modules[module].__version__ for module, name in _PACKAGES.items() if module in sys.modules}
+def versions(kind: str) -> dict[str, str]:
+    """Versions of Python and of the packages that take part, by name.
+
+    Args:
+        kind: what is read: ``"text"``, ``"audio"`` or ``"image"``.
+    """
+    readers = _READERS.get(kind, {}).items()
+    extras = {name: sys.modules[module].__version__ for module, name in readers if module in sys.modules}
     return {
         "python": platform.python_version(),
         "torchless": __version__,

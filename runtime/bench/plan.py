@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ..environment import cpu_count
 from ..errors import OptionError
 from .workload import Shape, Workload
 
 ValueT = TypeVar("ValueT")
-Several = ValueT | Sequence[ValueT]
+Several: TypeAlias = ValueT | Sequence[ValueT]
 """One value, or several to be measured."""
 
 ALONE = "alone"

@@ -124,7 +124,7 @@ def bench(
             "others": [str(other.folder) for other in others],
         },
         machine=described,
-        versions=machine.versions(),
+        versions=machine.versions(found.kind),
         settings={"task": found.task, **asked.to_json(), "inputs": None if inputs is None else len(inputs)},
         starts=beginnings,
         rows=rows,

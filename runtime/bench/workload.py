@@ -154,7 +154,7 @@ class Workload:
         chance = random.Random(0)
         batches = tuple([maker.make(chance) for _ in range(shape.batch)] for _ in range(_BATCHES))
         tokens = shape.batch * maker.rows * shape.length
-        return Work(shape, self.task, batches, options | maker.options, maker.rows, tokens)
+        return Work(shape, self.task, batches, {**options, **maker.options}, maker.rows, tokens)
 
     def _generation(self, shape: Shape) -> dict[str, Any]:
         """Options with which exactly so many tokens are generated, always the same."""
