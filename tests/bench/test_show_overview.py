@@ -1,0 +1,83 @@
+"""The picture of the project's own benchmarks."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.pictures import FIRST, ONCE, WHOLE, draw, main, ratios
+
+pytest.importorskip("matplotlib")
+
+RUN = {"machine": "M, 2 CPUs", "date": "2026-11-24"}
+
+
+def generated(contender: str, step: float, prefill: float, **changed: Any) -> dict[str, Any]:
+    cell = {"model": "gpt2", "batch": 1, "input": 32, "beams": 1, "new": 11}
+    return {**cell, "contender": contender, "step_ms": step, "prefill_ms": prefill, **RUN, **changed}
+
+
+def recognized(contender: str, ms: float, **changed: Any) -> dict[str, Any]:
+    cell = {"case": "bert", "work": "tags", "input": "16 tokens", "batch": 1}
+    return {**cell, "contender": contender, "ms": ms, **RUN, **changed}
+
+
+def times(found: list[Any], section: str) -> dict[tuple[str, str], float]:
+    return {(ratio.kind, ratio.peer): ratio.times for ratio in found if ratio.section == section}
+
+
+def test_an_answer_takes_the_prefill_and_the_steps() -> None:
+    found = ratios([generated("torchless fp32", 10, 100), generated("torch fp32", 30, 50)], [])
+    assert times(found, WHOLE) == {("fp32", "torch"): 350 / 200}
+    assert times(found, FIRST) == {("fp32", "torch"): 0.5}
+    assert {ratio.model for ratio in found} == {"GPT-2 124M"}
+
+
+def test_the_fastest_variants_of_a_precision_are_compared() -> None:
+    rows = [
+        recognized("torchless int8", 12), recognized("torchless int8-static", 10), recognized("optimum int8", 20),
+        recognized("optimum int8-static", 15), recognized("openvino int8", 8), recognized("openvino fp32", 5),
+    ]  # fmt: skip
+    assert times(ratios([], rows), ONCE) == {("int8", "optimum"): 1.5, ("int8", "openvino"): 0.8}
+
+
+def test_cells_are_not_mixed() -> None:
+    rows = [recognized("torchless fp32", 10), recognized("torch fp32", 20, batch=8)]
+    assert ratios([], rows) == []
+
+
+@pytest.mark.parametrize("other", [{"machine": "another"}, {"date": "2026-11-25"}])
+def test_ratios_are_of_one_run(other: dict[str, str]) -> None:
+    ours = recognized("torchless fp32", 10)
+    assert ratios([], [ours, recognized("torch fp32", 20, **other)]) == []
+    later = [ours, recognized("torchless int8", 5, **other), recognized("optimum int8", 20, **other)]
+    assert times(ratios([], later), ONCE) == {("int8", "optimum"): 4}
+
+
+def test_the_picture_says_where_a_peer_is_ahead(tmp_path: Path) -> None:
+    rows = [recognized("torchless fp32", 10), recognized("torch fp32", 20), recognized("openvino fp32", 8)]
+    svg, png = draw(ratios([], rows), tmp_path)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    texts = ["".join(text.itertext()) for text in ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert "float32: ahead in 1 of 2 comparisons" in texts
+    assert {"0.80", "torch", "openvino", "BERT-base 109M"} <= set(texts)
+    assert "int8" not in " ".join(text for text in texts if "comparisons" in text)
+    assert "M, 2 CPUs, 2026-11-24" in " ".join(texts)
+    assert svg.read_bytes() == draw(ratios([], rows), tmp_path)[0].read_bytes()
+
+
+def test_nothing_to_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.pictures.read", lambda name: {"rows": []})
+    with pytest.raises(SystemExit, match="no results to draw"):
+        main()
+
+
+def test_the_results_that_are_there_are_all_drawn(root: Path) -> None:
+    """Every contender of the committed results has a colour."""
+    from benchmarks.measure import read
+    from benchmarks.pictures import _PEERS
+
+    found = ratios(read("generation")["rows"], read("recognition")["rows"])
+    assert {ratio.peer for ratio in found} <= set(_PEERS)
+    assert all(ratio.times > 0 for ratio in found)
