@@ -18,7 +18,8 @@ from torchless.quantize import quantize
 from torchless.quantize.evaluation import Scores, evaluate
 from torchless.quantize.hardware import describe
 from torchless.quantize.labelled import read_labelled
-from torchless.quantize.report import aligned, answer_ms
+from torchless.quantize.measure import answer_ms
+from torchless.quantize.reported import aligned
 
 from .held_out import prepare
 from .samples import CHECKPOINTS

@@ -13,12 +13,16 @@ from pathlib import Path
 
 from torchless.bundle import Bundle
 from torchless.errors import OptionError, SessionError
+from torchless.generation.generator import ENCODER
 from torchless.session import Array, Session
 
 from .drift import Drift, drift
 from .drift import logits as logits_of
 from .forced import Forced, continues
 from .samples import Feeds
+
+STEPS = 16
+"""Tokens that an answer is taken to have, where the time of an encoder and a decoder become one number."""
 
 # Inputs that time is taken on, and rounds over all of them at the least.
 _TIMED = 6
@@ -76,6 +80,7 @@ def compare(
     seconds: float = 1.0,
     memory: bool = True,
     forced: Forced | None = None,
+    together: bool = False,
 ) -> dict[str, Measured]:
     """Measure variants of a bundle's graphs.
 
@@ -88,6 +93,8 @@ def compare(
         seconds: how long time is taken for each graph; each input has five turns at the least.
         memory: whether to measure the memory of loading, in a process for each graph.
         forced: continuations by the baseline, where they were made before.
+        together: run each variant beside the others, not beside the baseline's graphs, as what hands over caches in
+            float16 must be; variants called fp16 always are.
 
     Raises:
         OptionError: the bundle has no such variant, or there are no recorded inputs of a graph.
@@ -100,7 +107,7 @@ def compare(
     found = {}
     for role, dtype in dtypes.items():
         alone = dict.fromkeys(expected.dtypes, baseline) | {role: dtype}
-        chosen = alone if "fp16" not in dtypes.values() else alone | dict(dtypes)  # caches are handed over in float16
+        chosen = alone | dict(dtypes) if together or "fp16" in dtypes.values() else alone
         variant = Bundle.open(folder, dtype=chosen, threads=threads)
         sessions = expected.session(role), variant.session(role)
         times = _times(sessions, _typical(feeds.by_role[role]), seconds)
@@ -115,6 +122,15 @@ def compare(
             drift=drift(*sessions, feeds.by_role[role]) if forced is None else forced.drift(variant),
         )
     return found
+
+
+def answer_ms(graphs: Mapping[str, Measured], *, baseline: bool = False) -> float:
+    """Milliseconds of one answer: a call of each graph, and of those that write :data:`STEPS` where one encodes."""
+    total = 0.0
+    for role, measured in graphs.items():
+        calls = STEPS if ENCODER in graphs and role != ENCODER else 1
+        total += calls * (measured.baseline_ms if baseline else measured.ms)
+    return total
 
 
 def outputs_drift(expected: Bundle, variant: Bundle, feeds: Feeds, forced: Forced | None = None) -> Drift:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from torchless.bundle import Bundle
 from torchless.errors import BundleNotFoundError, OptionError, QuantizationError
 from torchless.files import check_size, inside
+from torchless.manifest import Manifest
 
 from . import hardware
 from .schemes import OPTIONS, SCHEMES, Scheme
@@ -117,6 +118,12 @@ def load(plan: Plan) -> ir.Model:
     return model
 
 
+def in_float32(manifest: Manifest, role: str, scheme: Scheme) -> Scheme:
+    """A scheme of float16 that leaves what the export says must stay in float32."""
+    kept = manifest.provenance.get("float32", {}).get(role, ())
+    return replace(scheme, exclude=tuple(dict.fromkeys((*scheme.exclude, *map(escape, kept)))))
+
+
 def _check_halves(bundle: Bundle, group: Sequence[Plan]) -> None:
     halves = [plan for plan in group if plan.scheme.name == "fp16"]
     if halves and len(halves) < len(bundle.dtypes):
@@ -161,6 +168,5 @@ def _plan(bundle: Bundle, role: str, scheme: Scheme, overwrite: bool) -> Plan:
         graph = bundle.manifest.graphs[role]["fp32"]
         for file in (graph.model, *graph.data):
             check_size(bundle.folder, file)
-        kept = bundle.manifest.provenance.get("float32", {}).get(role, ()) if scheme.name == "fp16" else ()
-        scheme = replace(scheme, exclude=(*scheme.exclude, *map(escape, kept)))
+        scheme = in_float32(bundle.manifest, role, scheme) if scheme.name == "fp16" else scheme
     return Plan(role, scheme, inside(bundle.folder, bundle.graph_file(role, "fp32")))

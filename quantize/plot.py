@@ -10,7 +10,7 @@ from torchless.drawing import COLOURS, FAINT, GREY, INK, matplotlib, style
 from torchless.errors import OptionError
 
 from .metrics import LOWER
-from .report import Line, Report
+from .reported import Line, Report
 
 SUFFIXES = (".png", ".svg", ".pdf")
 

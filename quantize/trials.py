@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from .evaluation import Scores, evaluate
 from .forced import Forced, continues
 from .labelled import Labelled
 from .measure import Measured, compare, outputs_drift
+from .plans import in_float32
 from .samples import Feeds
 from .schemes import Scheme
 from .staging import Staging
@@ -108,6 +109,21 @@ class Trials:
         )  # fmt: skip
         return Trial(role, scheme, dtype, _in_order(self._model(role), converted), found[role])
 
+    def make_all(self, roles: Sequence[str], scheme: Scheme) -> dict[str, Trial]:
+        """Graphs by a scheme that only all of them together can have, measured; none where one has nothing of it."""
+        converted = {role: self._convert(role, scheme) for role in roles}
+        if not all(part.quantized for part in converted.values()):
+            return {}
+        dtypes = {role: self._write(role, part) for role, part in converted.items()}
+        found = compare(
+            self._staging.folder, dtypes, self._feeds, threads=self._threads, seconds=self._seconds,
+            memory=False, forced=self._forced, together=True,
+        )  # fmt: skip
+        return {
+            role: Trial(role, scheme, dtypes[role], _in_order(self._model(role), part), found[role])
+            for role, part in converted.items()
+        }
+
     def lost(self, trials: Mapping[str, Trial]) -> float:
         """Points that are lost with these graphs, the others in float32.
 
@@ -142,6 +158,8 @@ class Trials:
 
     def _convert(self, role: str, scheme: Scheme) -> Converted:
         """The graph by a scheme; ranges of activations are taken once for all choices of weights."""
+        if scheme.name == "fp16":
+            scheme = in_float32(self._manifest, role, scheme)
         if scheme.name != "int8-static" or scheme.rest is not None:
             return convert_role(self._model(role), scheme, self._feeds.by_role[role])
         key = (role, scheme.method, scheme.percentile)

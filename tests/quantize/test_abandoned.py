@@ -13,9 +13,9 @@ import pytest
 from torchless import Bundle
 from torchless.quantize import abandoned, quantize, staging
 
-from .bundles import classifier, contents
+from .bundles import contents
 
-pytestmark = pytest.mark.filterwarnings("ignore::torchless.QuantizationWarning")
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.filterwarnings("ignore::torchless.QuantizationWarning")]
 
 # Quantizes a bundle, and stops for good before one of its steps.
 _STOPS = """
@@ -42,10 +42,9 @@ quantize(sys.argv[1], "int8", overwrite=True, reduce_range=True)
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    folder = classifier(tmp_path / "bundle")
-    quantize(folder, "int8")
-    return folder
+def bundle(bundle: Path, quick: None) -> Path:
+    quantize(bundle, "int8")
+    return bundle
 
 
 def copies(bundle: Path) -> list[Path]:

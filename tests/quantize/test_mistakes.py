@@ -11,23 +11,13 @@ import onnx
 import pytest
 
 from torchless import BundleNotFoundError, IntegrityError, OptionError, QuantizationError, TorchlessError
-from torchless.quantize import Scheme, checking, quantize
+from torchless.quantize import Scheme, quantize
 from torchless.quantize.conversion import convert_role
 from torchless.quantize.plans import Plan, load
 
 from .bundles import classifier, contents, texts
 
-pytestmark = pytest.mark.filterwarnings("ignore::torchless.QuantizationWarning")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "_TIMED_SECONDS", 0.01)
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    return classifier(tmp_path / "bundle")
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.filterwarnings("ignore::torchless.QuantizationWarning")]
 
 
 OPTIONS: list[tuple[Any, dict[str, Any], str]] = [

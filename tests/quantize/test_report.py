@@ -12,9 +12,10 @@ from torchless import Bundle
 from torchless.errors import InputError, MissingDependencyError, OptionError
 from torchless.quantize.drift import Drift
 from torchless.quantize.evaluation import Scores
-from torchless.quantize.measure import Measured
+from torchless.quantize.measure import STEPS, Measured, answer_ms
 from torchless.quantize.plot import plot, quality
-from torchless.quantize.report import STEPS, Line, Report, aligned, answer_ms, report
+from torchless.quantize.report import report
+from torchless.quantize.reported import Line, Report, aligned
 from torchless.quantize.samples import Feeds, record
 from torchless.quantize.variants import quantize
 

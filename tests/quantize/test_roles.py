@@ -9,20 +9,25 @@ import pytest
 
 from torchless import Bundle, OptionError, pipeline
 from torchless.manifest import Manifest
-from torchless.quantize import checking, quantize
+from torchless.progress import silent
+from torchless.quantize import checking, measure, quantize
+from torchless.quantize.hunt import Hunt
+from torchless.quantize.samples import record
+from torchless.quantize.schemes import Scheme
+from torchless.quantize.search import search
+from torchless.quantize.staging import staged
+from torchless.quantize.trials import Trials
 
 pytest.importorskip("torch")
 
 from torchless.export import export
 
-pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::torchless.QuantizationWarning")]
+pytestmark = [
+    pytest.mark.export, pytest.mark.usefixtures("quick"),
+    pytest.mark.filterwarnings("ignore::torchless.QuantizationWarning"),
+]  # fmt: skip
 
 TEXTS = ["the cat sees a dog .", "a small house", "the old man reads the book .", "she likes the red car ."]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "_TIMED_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +141,30 @@ def test_mistakes_are_found_before_the_export(
     with pytest.raises(OptionError, match=message):
         export(root / "examples" / "checkpoints" / "sentiment", tmp_path / "bundle", **options)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_budget_takes_half_precision_of_all_graphs_or_none(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(TEXTS), encoding="utf-8")
+    feeds = record(Bundle.open(bundle), texts)
+    monkeypatch.setattr(measure, "_times", lambda *arguments: [2.0, 1.0])
+    found = search(bundle, "1%", feeds, schemes=["fp16"], seconds=0.01)
+    assert {role: scheme.name for role, scheme in found.choice.schemes.items()} == {
+        "decoder_model": "fp16", "encoder_model": "fp16",
+    }  # fmt: skip
+    assert (len(found.tried), found.choice.lost) == (1, 0)
+    quantize(bundle, found.choice.schemes)
+    assert answers(bundle, "fp16") == answers(bundle, "fp32")
+    with staged(bundle) as staging:
+        hunt = Hunt(Trials(staging, feeds, None, None, 1, 0.01), 0.0, silent)
+        combinations, halves = hunt._combinations(["encoder_model", "decoder_model"], [Scheme("fp16"), Scheme("q8")])
+    assert halves is not None
+    names = [sorted(f"{role} {trial.scheme.name}" for role, trial in parts.items()) for parts in combinations]
+    assert sorted(names) == [
+        ["decoder_model fp16", "encoder_model fp16"],
+        ["decoder_model q8"],
+        ["decoder_model q8", "encoder_model q8"],
+        ["encoder_model q8"],
+    ]

@@ -11,10 +11,12 @@ from tests.quantize.bundles import WORDS, contents, texts
 from tests.runtime.factories import make_bundle, reference, save_graph, write_manifest
 from torchless import Bundle
 from torchless.errors import BundleError, OptionError, QuantizationError
-from torchless.quantize import search as module
+from torchless.quantize import hunt as module
+from torchless.quantize import measure
+from torchless.quantize.hunt import Choice
 from torchless.quantize.samples import Feeds, record
 from torchless.quantize.schemes import Scheme
-from torchless.quantize.search import Choice, points, search
+from torchless.quantize.search import points, search
 from torchless.quantize.staging import staged
 from torchless.quantize.trials import Trials
 from torchless.quantize.variants import quantize
@@ -94,7 +96,8 @@ def test_groups_follow_the_graph() -> None:
     assert module._grouped(names[:3]) == [("0",), ("1",), ("2",)]
 
 
-def test_the_bundle_stays_as_it_is(bundle: Path, feeds: Feeds) -> None:
+def test_the_bundle_stays_as_it_is(bundle: Path, feeds: Feeds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_times", lambda *arguments: [2.0, 1.0])
     before = contents(bundle)
     found = search(bundle, "50%", feeds, threads=1, seconds=0.02)
     assert contents(bundle) == before
@@ -177,7 +180,7 @@ def test_the_weight_whose_rounding_costs_most_comes_first(bundle: Path, feeds: F
         trials = Trials(staging, feeds, None, None, 1, 0.01)
         whole = trials.make("model", Scheme("q4"))
         assert whole is not None
-        hunt = module._Search(trials, 0.0, lambda step, seconds: None)
+        hunt = module.Hunt(trials, 0.0, lambda step, seconds: None)
         order = [group for _, group in hunt._sensitive({"model": whole})]
         without = {name: trials.drift("model", Scheme("q4", exclude=(name,))).relative for name in whole.weights}
     assert set(without) == {"first_weight", "inner_weight", "last_weight"}
@@ -202,7 +205,28 @@ def test_equal_speeds_are_decided_by_size() -> None:
     assert module._order(Choice({}, 3.0, None, 300)) < module._order(small)
 
 
-def test_a_labelled_file_counts(bundle: Path, feeds: Feeds, tmp_path: Path) -> None:
+def test_what_is_slower_than_float32_is_refused(bundle: Path, feeds: Feeds, monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds(monkeypatch, int8=0.9, q8=0.8)
+    losses(monkeypatch, {"int8": 0.0, "q8": 0.0})
+    with pytest.raises(QuantizationError, match=r"nothing is as fast as float32 here; nearest came model int8: 0\.90 "):
+        search(bundle, "0.5%", feeds, schemes=["q8", "int8"], seconds=0.01)
+    speeds(monkeypatch, int8=3.0, q8=0.8)
+    losses(monkeypatch, {"int8": 5.0, "q8": 0.0})
+    with pytest.raises(QuantizationError, match=r"nearest came model int8.*5\.00 points.*slower than float32 here"):
+        search(bundle, "0.5%", feeds, schemes=["q8", "int8"], seconds=0.01)
+    speeds(monkeypatch, q8=0.99)
+    found = search(bundle, "0.5%", feeds, schemes=["q8"], seconds=0.01)
+    assert found.choice.schemes["model"].name == "q8", "as fast, and smaller"
+
+
+def test_nothing_to_quantize(bundle: Path, feeds: Feeds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trials, "make", lambda *arguments: None)
+    with pytest.raises(QuantizationError, match="no scheme finds anything to quantize"):
+        search(bundle, 1, feeds, seconds=0.01)
+
+
+def test_a_labelled_file_counts(bundle: Path, feeds: Feeds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_times", lambda *arguments: [2.0, 1.0])
     table = tmp_path / "rows.tsv"
     table.write_text("text\tlabel\n" + "".join(f"{word}\tPOS\n" for word in WORDS), encoding="utf-8")
     found = search(bundle, "100%", feeds, metric_file=table, metrics=["f1_macro"], seconds=0.01, schemes=["q8"])

@@ -20,17 +20,7 @@ from torchless.quantize import SCHEMES, Scheme, checking, entries, quantize, sta
 
 from .bundles import classifier, contents, texts
 
-pytestmark = pytest.mark.filterwarnings("ignore::torchless.QuantizationWarning")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "_TIMED_SECONDS", 0.01)
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    return classifier(tmp_path / "bundle")
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.filterwarnings("ignore::torchless.QuantizationWarning")]
 
 
 def manifest_of(folder: Path) -> Manifest:
@@ -256,7 +246,7 @@ def test_links_of_a_cache_survive_a_failure(bundle: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="full"):
         working.publish()
-    shutil.rmtree(working.folder)
+    working.remove()
     assert contents(bundle) == before
 
 
