@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,29 +85,35 @@ def vocabulary(model: str) -> int:
     return size
 
 
-def write(model: str, folder: Path, *, small: bool) -> None:
-    """Write a checkpoint: configuration, weights from a fixed seed, and a tokenizer whose tokens are numbered words."""
+def write(model: str, folder: Path, *, small: bool, changes: Mapping[str, Any] | None = None) -> None:
+    """Write a checkpoint: configuration, weights from a fixed seed, and a tokenizer whose tokens are numbered words.
+
+    Args:
+        model: its name.
+        folder: which is made.
+        small: of a few layers, narrow.
+        changes: of the configuration.
+    """
     import torch
     import transformers
 
     name, arguments, less = _CONFIGURATIONS[model]
     model_class: Any = getattr(transformers, name)
     torch.manual_seed(0)
-    config = model_class.config_class(**{**arguments, **(less if small else {})})
+    config = model_class.config_class(**{**arguments, **(less if small else {}), **(changes or {})})
     network = model_class(config).eval()
     for parameter, values in network.named_parameters():
         if parameter.endswith("bias"):  # what begins as zero, an exporter may leave out
             torch.nn.init.normal_(values, std=0.02)
     network.save_pretrained(folder)
-    _write_tokenizer(model, folder)
+    _write_tokenizer(model, config.vocab_size, folder)
 
 
-def _write_tokenizer(model: str, folder: Path) -> None:
+def _write_tokenizer(model: str, size: int, folder: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     fast: Any = PreTrainedTokenizerFast
-    size = vocabulary(model)
     words = [f"w{index}" for index in range(size)]
     for index, token in _SPECIAL[model].items():
         words[index] = token

@@ -134,6 +134,7 @@ def write_checkpoint(model: str, folder: Path, *, small: bool, suite: Suite = GE
 
     Without that environment this one's transformers writes it, for this project alone.
     """
-    interpreter = ROOT / _PEERS / "bin/python"
-    command = [str(interpreter) if interpreter.is_file() else sys.executable, "-m", suite.models, model, str(folder)]
+    peers = ROOT / _PEERS / "bin/python"
+    interpreter = str(peers) if peers.is_file() else sys.executable
+    command = [interpreter, "-m", f"{__package__}.checkpoint", suite.models, model, str(folder)]
     subprocess.run([*command, *(["--small"] if small else [])], cwd=ROOT, check=True)
