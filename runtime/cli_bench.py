@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--starts",
         type=int,
         metavar="N",
-        help="processes that are started to measure start-up and memory (default: 5; 0: neither)",
+        help="processes that are started to measure start-up and memory (default: 6; 0: neither)",
     )
     shown = parser.add_argument_group("what is shown")
     shown.add_argument("--output", type=Path, metavar="DIR", help="write files there, beside printing the table")

@@ -40,11 +40,14 @@ def _busy(machine: Mapping[str, Any]) -> str | None:
 
 
 def _few(asked: Plan) -> str | None:
-    if asked.repeats is None or asked.repeats >= CERTAIN:
+    counts = {"calls": asked.repeats, "starts": asked.starts or None}
+    few = {what: count for what, count in counts.items() if count is not None and count < CERTAIN}
+    if not few:
         return None
+    told = " and ".join(f"{count} {what} ({100 * confidence(count):.0f} %)" for what, count in few.items())
     return (
-        f"{asked.repeats} calls are few: the median's interval is from the shortest to the longest, and holds the "
-        f"median with {100 * confidence(asked.repeats):.0f} % confidence, not 95 %; {CERTAIN} calls give that"
+        f"few were measured: {told}; the median's interval is then from the least to the most, which holds it with "
+        f"the confidence in brackets; 95 % need {CERTAIN}"
     )
 
 

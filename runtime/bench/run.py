@@ -46,7 +46,7 @@ def bench(
     repeats: int | None = None,
     min_time: float | None = None,
     warmup: int = 2,
-    starts: int = 5,
+    starts: int = 6,
     inputs: Sequence[Any] | None = None,
     progress: Progress | None = None,
 ) -> Result:

@@ -27,6 +27,7 @@ class Words:
         tokenizer: whose words they are.
 
     Attributes:
+        tokenizer: as given.
         known: the words.
 
     Raises:
@@ -34,7 +35,7 @@ class Words:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._space = " "
         self.known = self._of_one_token([word for word in self._vocabulary() if len(word) > 1])
         if not self.known:  # a vocabulary of characters
@@ -53,10 +54,10 @@ class Words:
 
     def _vocabulary(self) -> list[str]:
         """Words that single tokens stand for, evenly spread over the vocabulary."""
-        size = len(self._tokenizer)
+        size = len(self.tokenizer)
         ids = [place * size // _LOOKED_AT for place in range(_LOOKED_AT)] if size > _LOOKED_AT else range(size)
-        special = self._tokenizer.special_ids
-        texts = self._tokenizer.decode_batch([[i] for i in ids if i not in special], skip_special_tokens=True)
+        special = self.tokenizer.special_ids
+        texts = self.tokenizer.decode_batch([[i] for i in ids if i not in special], skip_special_tokens=True)
         return list(dict.fromkeys(word for text in texts if (word := text.strip()).isalpha()))
 
     def _of_one_token(self, words: Sequence[str]) -> list[str]:
@@ -64,7 +65,7 @@ class Words:
 
         def counts(times: int) -> list[int]:
             texts = [self._space.join([word] * times) for word in words]
-            return [len(row) for row in self._tokenizer.encode(texts, truncation=None, special_tokens=False)]
+            return [len(row) for row in self.tokenizer.encode(texts, truncation=None, special_tokens=False)]
 
         if not words:
             return []
@@ -111,20 +112,16 @@ class Maker:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def maker(task: str, bundle: Bundle, length: int, src_lang: str | None = None) -> Maker:
+def maker(task: str, words: Words, length: int, src_lang: str | None = None) -> Maker:
     """What makes a task's inputs.
 
     Args:
         task: one that reads texts, without languages.
-        bundle: whose tokenizer counts.
+        words: of the tokenizer that counts.
         length: tokens of every row, special ones included.
         src_lang: the language that the tokenizer is told.
-
-    Raises:
-        InputError: the tokenizer has no words for it.
     """
-    tokenizer = bundle.tokenizer
-    words = Words(tokenizer)
+    tokenizer = words.tokenizer
     if task == "fill-mask":
         mask = tokenizer.tokens.get("mask", "")
 
@@ -146,7 +143,7 @@ def maker(task: str, bundle: Bundle, length: int, src_lang: str | None = None) -
 
         return Maker(asked, options={"max_seq_len": length})
     if task == "zero-shot-classification":
-        labels = candidates(tokenizer)
+        labels = candidates(words)
         hypothesis = f"This example is {labels[0]}."
         return Maker(
             lambda chance: exact(tokenizer, length, lambda count: (words.joined(count, chance), hypothesis))[0],
@@ -156,9 +153,9 @@ def maker(task: str, bundle: Bundle, length: int, src_lang: str | None = None) -
     return Maker(lambda chance: exact(tokenizer, length, lambda count: words.joined(count, chance), src_lang=src_lang))
 
 
-def candidates(tokenizer: Tokenizer) -> list[str]:
+def candidates(words: Words) -> list[str]:
     """Labels for zero-shot classification, of one token each, so that all rows are of one length."""
-    return Words(tokenizer).known[:_CANDIDATES]
+    return words.known[:_CANDIDATES]
 
 
 def languages(bundle: Bundle) -> dict[str, str]:

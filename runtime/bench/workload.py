@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import cycle, islice
 from typing import Any
 
@@ -105,6 +106,10 @@ class Workload:
                 raise OptionError("no inputs to measure with: give one at least")
             self._measures = [self._measure(item) for item in self.given]
 
+    @cached_property
+    def _words(self) -> texts.Words:
+        return texts.Words(self._bundle.tokenizer)
+
     @property
     def limit(self) -> int | None:
         """Tokens that the model has positions for; where a language model goes on, the prompt's and the new ones'."""
@@ -150,7 +155,7 @@ class Workload:
             raise InputError(
                 f"a text of {shape.length} tokens is too long: the model has {self.limit} positions{follow}"
             )
-        maker = texts.maker(self.name, self._bundle, shape.length, self._source)
+        maker = texts.maker(self.name, self._words, shape.length, self._source)
         chance = random.Random(0)
         batches = tuple([maker.make(chance) for _ in range(shape.batch)] for _ in range(_BATCHES))
         tokens = shape.batch * maker.rows * shape.length
@@ -173,7 +178,7 @@ class Workload:
         batches = tuple(items[call * shape.batch : (call + 1) * shape.batch] for call in range(calls))
         rows = 1
         if self.name == "zero-shot-classification":
-            options["candidate_labels"] = texts.candidates(self._bundle.tokenizer)
+            options["candidate_labels"] = texts.candidates(self._words)
             rows = len(options["candidate_labels"])
         if self.kind == "image":
             return Work(shape, self.task, batches, options, rows)
