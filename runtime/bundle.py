@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +10,16 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from . import adopt, hub, tasks
+from .cuda import warn_of_cpu
 from .errors import (
     BundleError,
     BundleNotFoundError,
     IntegrityError,
     OptionError,
-    QuantizationWarning,
-    user_stacklevel,
 )
 from .files import check_size, inside, preprocessor_config, read_json
 from .manifest import GraphSpec, Manifest
-from .providers import Provider
+from .providers import CUDA, Provider
 from .session import Session, Settings
 from .tokenizer import Tokenizer
 
@@ -89,8 +87,9 @@ class Bundle:
         Args:
             model: a folder, or a model id on the hub.
             revision: branch, tag or commit of a hub id.
-            dtype: which variant of the graphs to run: ``"fp32"``, ``"fp16"``, ..., a dictionary of them by role, or
-                ``"auto"``: what the manifest recommends for the device.
+            dtype: which variant of the graphs to run: ``"fp32"``, ``"fp16"``, ..., or ``"auto"``: what the manifest
+                recommends for the device. A dictionary of them by role leaves the other graphs to ``"auto"``, which
+                takes float32 where the manifest recommends other variants for the graphs that are named.
             device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"auto"``.
             threads: threads inside one operator; None takes the CPUs that the process may use.
             providers: ONNX Runtime execution providers, instead of ``device``.
@@ -162,7 +161,7 @@ class Bundle:
         variants = self._variants(role)
         wanted = self._wanted(role)
         if wanted == "auto":
-            if self.manifest is not None:
+            if self.manifest is not None and self._as_recommended(self.manifest):
                 return self.manifest.automatic(role, self.settings.kind)
             return "fp32" if "fp32" in variants else next(iter(variants))
         if wanted not in variants:
@@ -202,7 +201,9 @@ class Bundle:
                 session = Session(path, self.settings)
                 if graph is not None:
                     _check_signature(path, graph, session)
-                    _warn_of_device(graph, self.settings.kind)
+                if CUDA in session.providers:
+                    scheme = str(((graph.quantization if graph else None) or {}).get("scheme", ""))
+                    warn_of_cpu(self._files[role][dtype], session, scheme, has_fp16="fp16" in self._files[role])
                 self._sessions[role] = session
             return self._sessions[role]
 
@@ -245,6 +246,14 @@ class Bundle:
         """The variant of a graph that was asked for, or "auto"."""
         return self._dtype if isinstance(self._dtype, str) else self._dtype.get(role, "auto")
 
+    def _as_recommended(self, manifest: Manifest) -> bool:
+        """Whether the variants that were asked for by role are those that the manifest recommends beside the others.
+
+        Only together were they measured.
+        """
+        named = {} if isinstance(self._dtype, str) else self._dtype
+        return all(dtype in ("auto", manifest.automatic(role, self.settings.kind)) for role, dtype in named.items())
+
     def _variants(self, role: str) -> dict[str, str]:
         if role not in self._files:
             raise BundleNotFoundError(f"{self.folder} has no graph {role!r}; it has {sorted(self._files)}")
@@ -259,18 +268,6 @@ def _declared_files(manifest: Manifest) -> dict[str, dict[str, str]]:
         role: {dtype: graph.model.file for dtype, graph in variants.items()}
         for role, variants in manifest.graphs.items()
     }
-
-
-def _warn_of_device(graph: GraphSpec, kind: str) -> None:
-    """Warn of a graph in int8 on CUDA, which has no kernels for its products."""
-    scheme = str((graph.quantization or {}).get("scheme", ""))
-    if kind == "cuda" and scheme.startswith("int8"):
-        warnings.warn(
-            f"{graph.model.file} is {scheme}: CUDA has no kernels for its products, which run on the CPU; "
-            "dtype='fp16', 'q8' or 'q4' run on CUDA",
-            QuantizationWarning,
-            stacklevel=user_stacklevel(),
-        )
 
 
 def _check_signature(path: Path, graph: GraphSpec, session: Session) -> None:

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from torchless.bundle import _warn_of_device
-from torchless.manifest import FileSpec, GraphSpec
+from torchless.binding import Place
+from torchless.cuda import warn_of_cpu
+from torchless.errors import QuantizationWarning
+from torchless.manifest import TensorSpec
 from torchless.quantize import SCHEMES, hardware
 
 XEON = "processor : 0\nflags\t\t: fpu avx avx2 avx512f avx512_vnni amx_int8 lm\n"
@@ -110,17 +112,33 @@ def test_what_cuda_runs_is_told_of_every_scheme() -> None:
     assert set(hardware.CUDA) == set(SCHEMES)
 
 
+class OnCuda:
+    """Without the GPU: what a session there tells of a decoder."""
+
+    def __init__(self, dtype: str, kind: str) -> None:
+        self.inputs = (TensorSpec("past_key_values.0.key", dtype, (-1, 2, -1, 8)),)
+        self._kind = kind
+
+    def place(self, name: str) -> Place:
+        assert name == "past_key_values.0.key"
+        return Place(self._kind)
+
+
 def test_a_graph_in_int8_warns_on_cuda() -> None:
-    """Without the GPU: what a bundle says when it opens a session there."""
-    specs = [GraphSpec(FileSpec("onnx/model.onnx", 1, ""), (), (), (), {"scheme": scheme}) for scheme in SCHEMES]
-    for spec, scheme in zip(specs, SCHEMES, strict=True):
+    for scheme in SCHEMES:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            _warn_of_device(spec, "cuda")
-        assert bool(caught) == scheme.startswith("int8")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        _warn_of_device(specs[0], "cpu")
+            warn_of_cpu("model.onnx", OnCuda("float16", "cuda"), scheme, has_fp16=True)
+        assert [warning.category for warning in caught] == [QuantizationWarning] * scheme.startswith("int8")
+
+
+@pytest.mark.parametrize(
+    ("has_fp16", "advice"),
+    [(True, "dtype='fp16' runs there"), (False, "in fp16 all runs there: torchless quantize")],
+)
+def test_attention_without_a_kernel_warns_on_cuda(has_fp16: bool, advice: str) -> None:
+    with pytest.warns(UserWarning, match=f"cache in float32, for which .* no kernel on CUDA.*{advice}"):
+        warn_of_cpu("model.onnx", OnCuda("float32", "cpu"), "", has_fp16=has_fp16)
 
 
 def test_this_machine() -> None:

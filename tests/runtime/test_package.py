@@ -83,7 +83,9 @@ def test_wheel_holds_every_module(root, tmp_path):
         for package, folder in folders.items()
         for path in (root / folder).glob("*.py")
     }
-    assert names == expected | {"torchless/py.typed"}
+    graphs = {f"torchless/generation/graphs/{path.name}" for path in (root / "runtime/generation/graphs").iterdir()}
+    assert len(graphs) == 4
+    assert names == expected | graphs | {"torchless/py.typed"}
 
 
 TREE = re.compile(r"^(?P<indent>[│ ├└─]*)(?P<name>\w+(Error))\s*(\((?P<builtins>[\w, ]+)\))?", re.MULTILINE)
