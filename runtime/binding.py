@@ -44,7 +44,7 @@ class DeviceArray:
         self.place, self.shape, self.dtype = place, tuple(shape), np.dtype(dtype)
         try:
             self._value = onnxruntime().OrtValue.ortvalue_from_shape_and_type(list(shape), self.dtype, *place)
-        except (*runtime_errors(), MemoryError) as error:
+        except runtime_errors() as error:
             size = math.prod(self.shape) * self.dtype.itemsize
             raise OptionError(
                 f"{size / 2**30:.1f} GiB cannot be had on {place.kind}:{place.number}: ask for fewer beams, sequences "
@@ -139,4 +139,5 @@ def runtime_errors() -> tuple[type[Exception], ...]:
         "EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "ModelLoaded",
         "NoModel", "NoSuchFile", "NotImplemented", "RuntimeException",
     )  # fmt: skip
-    return (*(getattr(state, name) for name in names if hasattr(state, name)), RuntimeError, ValueError)
+    own = (getattr(state, name) for name in names if hasattr(state, name))
+    return (*own, MemoryError, RuntimeError, ValueError)

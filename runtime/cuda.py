@@ -47,9 +47,7 @@ def warn_of_cpu(file: str, session: Opened, scheme: str, *, has_fp16: bool) -> N
     caches = [spec for spec in session.inputs if spec.name.startswith("past_key_values.")]
     left = [spec for spec in caches if session.place(spec.name).kind == "cpu"]
     if left:
-        advice = (
-            "dtype='fp16' runs there" if has_fp16 else "torchless quantize --scheme fp16 makes one that does not"
-        )
+        advice = "dtype='fp16' runs there" if has_fp16 else "in fp16 all runs there: torchless quantize --scheme fp16"
         warnings.warn(
             f"{file} attends over a cache in {left[0].dtype}, for which ONNX Runtime has no kernel on CUDA: this part "
             f"runs on the CPU, and what it takes and gives is copied in every layer; {advice}",
