@@ -66,7 +66,11 @@ def _row(bundle: Path, folder: Path) -> list[str]:
     }
     sizes = [sum(graph.bytes for graph in graphs.values()) for graphs in measured.values()]
     whole = sum(graph.baseline_bytes for graph in measured[SCHEMES[0]].values())
-    speeds = [answer_ms(graphs, baseline=True) / answer_ms(graphs) for graphs in measured.values()]
+    times = [
+        [answer_ms({role: getattr(graph, name) for role, graph in graphs.items()}) for name in ("baseline_ms", "ms")]
+        for graphs in measured.values()
+    ]
+    speeds = [before / after for before, after in times]
     scores = _scores(bundle, prepare(name, folder))
     base = scores[0]
     return [

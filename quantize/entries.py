@@ -36,18 +36,29 @@ def _write(staging: Staging, manifest: Manifest) -> None:
     staging.claim(FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
 
 
-def enter(staging: Staging, made: Sequence[Variant], recommend: bool) -> None:
-    """Write the new manifest: the bundle's as it is by now, with the variants and their tolerances."""
+def enter(staging: Staging, made: Sequence[Variant], again: Sequence[Variant], run: str | None) -> None:
+    """Write the new manifest: the bundle's as it is by now, with the variants and their tolerances.
+
+    Args:
+        staging: the working copy.
+        made: the new variants.
+        again: variants that were there and were measured anew.
+        run: what all that was measured now is called; None leaves what ``dtype="auto"`` picks as it is.
+    """
     manifest = Manifest.read(staging.folder.parent)
     if manifest is None:
         raise QuantizationError(f"{staging.folder.parent / FILE_NAME} has gone")
-    manifest = _listing(manifest, made)
+    again = [variant for variant in again if variant.dtype in manifest.graphs.get(variant.role, ())]
+    manifest = _listing(manifest, [*again, *made])
     _write(staging, manifest)
     opened = Bundle(staging.folder)
-    names = list(dict.fromkeys(variant.dtype for variant in made))
-    references = tuple(_tolerating(opened, reference, names) for reference in manifest.references)
+    dtypes = list(dict.fromkeys(variant.dtype for variant in made))
+    references = tuple(_tolerating(opened, reference, dtypes) for reference in manifest.references)
     manifest = replace(manifest, references=references)
-    _write(staging, replace(manifest, dtype=recommended(manifest)) if recommend else manifest)
+    if run is not None:
+        names = [(variant.role, variant.dtype) for variant in made]
+        manifest = replace(manifest, dtype=recommended(manifest, names, run))
+    _write(staging, manifest)
 
 
 def _tolerating(bundle: Bundle, reference: Reference, names: Sequence[str]) -> Reference:

@@ -9,11 +9,10 @@ from glob import escape
 from itertools import pairwise, product
 
 from torchless.errors import SessionError
-from torchless.generation.generator import ENCODER
 from torchless.progress import Report, timed
 
 from . import hardware
-from .measure import STEPS
+from .measure import answer_ms
 from .schemes import OPTIONS, Scheme
 from .trials import Trial, Trials
 
@@ -202,14 +201,12 @@ class Hunt:
 
     def _choice(self, parts: Mapping[str, Trial], lost: float | None) -> Choice:
         """What trials cost together: a graph's time is float32's first one, divided by the trial's speed."""
-        before = after = 0.0
-        size = 0
-        for role, (ms, whole) in self._baseline.items():
-            calls = STEPS if ENCODER in self._baseline and role != ENCODER else 1
-            before += calls * ms
-            after += calls * (ms / parts[role].measured.ratio if role in parts else ms)
-            size += parts[role].measured.bytes if role in parts else whole
-        return Choice({role: trial.scheme for role, trial in parts.items()}, before / after, lost, size)
+        before = {role: ms for role, (ms, _) in self._baseline.items()}
+        after = before | {role: before[role] / trial.measured.ratio for role, trial in parts.items()}
+        speed = answer_ms(before) / answer_ms(after)
+        sizes = {role: size for role, (_, size) in self._baseline.items()}
+        sizes |= {role: trial.measured.bytes for role, trial in parts.items()}
+        return Choice({role: trial.scheme for role, trial in parts.items()}, speed, lost, sum(sizes.values()))
 
 
 def _order(choice: Choice) -> tuple[int, int, str]:

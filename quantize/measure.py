@@ -124,13 +124,18 @@ def compare(
     return found
 
 
-def answer_ms(graphs: Mapping[str, Measured], *, baseline: bool = False) -> float:
-    """Milliseconds of one answer: a call of each graph, and of those that write :data:`STEPS` where one encodes."""
-    total = 0.0
-    for role, measured in graphs.items():
-        calls = STEPS if ENCODER in graphs and role != ENCODER else 1
-        total += calls * (measured.baseline_ms if baseline else measured.ms)
-    return total
+def answer_ms(calls: Mapping[str, float]) -> float:
+    """Milliseconds of one answer: a call of each graph, and of those that write :data:`STEPS` where one encodes.
+
+    Args:
+        calls: milliseconds of a call, by graph.
+    """
+    return sum(ms * (STEPS if ENCODER in calls and role != ENCODER else 1) for role, ms in calls.items())
+
+
+def baseline_ms(bundle: Bundle, roles: Sequence[str], feeds: Feeds, seconds: float) -> dict[str, float]:
+    """Milliseconds of a call of graphs alone, as :func:`compare` takes them."""
+    return {role: _times([bundle.session(role)], _typical(feeds.by_role[role]), seconds)[0] for role in roles}
 
 
 def outputs_drift(expected: Bundle, variant: Bundle, feeds: Feeds, forced: Forced | None = None) -> Drift:

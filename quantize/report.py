@@ -123,8 +123,8 @@ def _line(
     """A line beside the first one; None makes the first one."""
     loads = [measured.load_mib for measured in graphs.values() if measured.load_mib is not None]
     total = sum(measured.bytes for measured in graphs.values())
-    baseline_ms = answer_ms(graphs, baseline=True)
-    speed = 1.0 if base is None else baseline_ms / answer_ms(graphs)
+    baseline_ms = answer_ms({role: measured.baseline_ms for role, measured in graphs.items()})
+    speed = 1.0 if base is None else baseline_ms / answer_ms({role: measured.ms for role, measured in graphs.items()})
     against = scores if base is None else base.scores
     return Line(
         name=name,

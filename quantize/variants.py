@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from torchless.bundle import Bundle
-from torchless.errors import QuantizationError
+from torchless.errors import QuantizationError, TorchlessError
 from torchless.progress import Report, default_report, silent, timed
 
 from . import saving
@@ -16,6 +17,7 @@ from .checking import measured, warn
 from .conversion import convert_role
 from .entries import enter
 from .plans import Choice, Plan, load, local_folder, plans
+from .recommendation import given
 from .samples import Feeds, record
 from .staging import Staging, staged
 from .variant import Conversion, Variant
@@ -51,7 +53,8 @@ def quantize(
         calibrate: a file or folder of inputs, see :func:`.sources.read_source`: the ranges of int8-static are taken on
             them, and every scheme is compared with float32 on them. None takes what the manifest has recorded.
         limit: inputs of ``calibrate`` that are used at the most.
-        recommend: whether ``dtype="auto"`` picks by what was measured now, see :mod:`.recommendation`.
+        recommend: whether ``dtype="auto"`` picks by what is measured now, see :mod:`.recommendation`; what it picks so
+            far is measured again beside the new variants.
         overwrite: replace variants that are there.
         threads: threads inside one operator while measuring.
         progress: called as in :func:`torchless.export.export`.
@@ -102,17 +105,43 @@ def write(
     Raises:
         QuantizationError: a graph that does not run or drifts too far; a folder that cannot be written.
     """
+    report = report or silent
+    run = uuid.uuid4().hex[:12]
     with staged(bundle.folder) as staging:
         made: list[Variant] = []
         for group in groups:
             variants = [_saved(staging, bundle, conversion, feeds) for conversion in group]
-            with timed(report or silent, "measure"):
-                made += measured(staging, bundle, variants, feeds)
+            with timed(report, "measure"):
+                made += measured(staging, bundle, variants, feeds, run)
         if bundle.manifest is not None:
-            enter(staging, made, recommend)
+            again = _picked(bundle, made) if recommend and feeds is not None and given(feeds.provenance) else []
+            if again:
+                with timed(report, "measure what was picked before"):
+                    again = _measured_anew(staging, bundle, again, feeds, run)
+            enter(staging, made, again, run if recommend else None)
         staging.publish()
     warn(made, checked=feeds is not None)
     return made
+
+
+def _picked(bundle: Bundle, made: Sequence[Variant]) -> list[Variant]:
+    """The variants that ``dtype="auto"`` picks so far; none where one of them was just replaced."""
+    assert bundle.manifest is not None
+    graphs = bundle.manifest.graphs
+    picked = {role: bundle.manifest.automatic(role, "cpu") for role in graphs}
+    found = [Variant(role, dtype, graphs[role][dtype], None) for role, dtype in picked.items() if dtype != "fp32"]
+    names = {(variant.role, variant.dtype) for variant in made}
+    return [] if any((variant.role, variant.dtype) in names for variant in found) else found
+
+
+def _measured_anew(
+    staging: Staging, bundle: Bundle, variants: Sequence[Variant], feeds: Feeds | None, run: str
+) -> list[Variant]:
+    """Variants of the bundle measured beside those that are new; none where they do not run or drift too far."""
+    try:
+        return measured(staging, bundle, variants, feeds, run)
+    except TorchlessError:
+        return []
 
 
 def _conversions(chosen: Sequence[Plan], feeds: Feeds | None, report: Report) -> Iterator[Conversion]:

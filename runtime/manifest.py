@@ -40,7 +40,8 @@ class GraphSpec:
     """One variant of one graph: its ONNX file, external weight files, signature, and how it was quantized.
 
     ``quantization`` holds ``"scheme"`` and its ``"options"``; ``"quantized"`` and ``"left"``, weights with the operator
-    or the reason; ``"calibration"``, where its data came from; and what was measured: ``"drift"``, ``"speed"``.
+    or the reason; ``"calibration"``, where its data came from; and what was measured: ``"drift"`` and ``"speed"`` with
+    the other graphs in float32, and ``"together"`` with the variants that ran beside it.
     """
 
     model: FileSpec

@@ -1,5 +1,6 @@
 """Variants that are added to a bundle: whole or not at all, measured, and entered in its manifest."""
 
+import dataclasses
 import errno
 import hashlib
 import json
@@ -290,32 +291,65 @@ def test_a_variant_of_nonsense_is_refused(bundle: Path) -> None:
         quantize(bundle, "q8", calibrate=texts(bundle.parent / "texts.txt"))
 
 
+def measures(monkeypatch: pytest.MonkeyPatch, speeds: dict[str, float], agreement: dict[str, float]) -> list[str]:
+    """Let variants have these speeds, and choose the same so often; returns what was measured, as it is."""
+    compare, found = checking.compare, []
+
+    def measured(folder: Path, dtypes: dict[str, str], *arguments: Any, **options: Any) -> Any:
+        found.extend(dtypes.values())
+        return {
+            role: dataclasses.replace(
+                one,
+                ratio=speeds[one.dtype],
+                drift=dataclasses.replace(one.drift, agreement=agreement.get(one.dtype, 1.0)),
+            )
+            for role, one in compare(folder, dtypes, *arguments, **options).items()
+        }
+
+    monkeypatch.setattr(checking, "compare", measured)
+    return found
+
+
 def test_auto_picks_what_was_measured(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = texts(tmp_path / "texts.txt")
     speeds = {"int8": 1.5, "q8": 1.2, "q4": 3.0}
-    measured = checking._with
-
-    def timed(variant: Any, found: Any, *rest: Any) -> Any:
-        made = measured(variant, found, *rest)
-        made.graph.quantization["speed"]["ratio"] = speeds[variant.dtype]
-        if variant.dtype == "q4":
-            made.graph.quantization["drift"]["agreement"] = 0.9
-        return made
-
-    monkeypatch.setattr(checking, "_with", timed)
+    found = measures(monkeypatch, speeds, {"q4": 0.9})
     quantize(bundle, "int8")
     assert Bundle.open(bundle).dtype() == "fp32", "recorded inputs are few and arbitrary"
-    quantize(bundle, ["int8", "q8"], calibrate=source, overwrite=True, recommend=False)
+    quantize(bundle, "int8", calibrate=source, overwrite=True, recommend=False)
     assert Bundle.open(bundle).dtype() == "fp32"
+    quantize(bundle, ["int8", "q8"], calibrate=source, overwrite=True)
+    assert Bundle.open(bundle).dtype() == "int8"
+    found.clear()
     quantize(bundle, "q4", calibrate=source)
+    assert found == ["q4", "int8"], "what was picked is measured again"
     assert Bundle.open(bundle).dtype() == "int8", "the fastest of those that agree"
-    speeds["int8"] = 0.9
-    quantize(bundle, "int8", calibrate=source, overwrite=True)
-    assert Bundle.open(bundle).dtype() == "q8"
+    graphs = manifest_of(bundle).graphs["model"]
+    runs = {dtype: (graphs[dtype].quantization or {})["speed"]["run"] for dtype in ("int8", "q8", "q4")}
+    assert runs["int8"] == runs["q4"] != runs["q8"]
+    speeds["int8"] = 1.1
+    quantize(bundle, "q8", calibrate=source, overwrite=True)
+    assert Bundle.open(bundle).dtype() == "q8", "int8 is slower by now"
+    quantize(bundle, "int8", overwrite=True)
+    assert Bundle.open(bundle).dtype() == "q8", "it was measured on recorded inputs"
+    quantize(bundle, "q8", overwrite=True)
+    assert Bundle.open(bundle).dtype() == "fp32", "as what was picked has gone"
     speeds["q8"] = 1.04
     quantize(bundle, "q8", calibrate=source, overwrite=True)
     assert Bundle.open(bundle).dtype() == "fp32"
     assert Bundle.open(bundle, dtype="q4").dtype() == "q4"
+
+
+def test_what_was_picked_and_does_not_run_is_not_picked_again(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = texts(tmp_path / "texts.txt")
+    measures(monkeypatch, {"int8": 2.0, "q8": 1.5}, {})
+    quantize(bundle, "int8", calibrate=source)
+    assert Bundle.open(bundle).dtype() == "int8"
+    (bundle / "onnx" / "model_int8.onnx").unlink()
+    quantize(bundle, "q8", calibrate=source)
+    assert Bundle.open(bundle).dtype() == "q8"
 
 
 def test_warnings(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,14 +364,7 @@ def test_warnings(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_warning_where_there_is_nothing_to_say(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = checking._with
-
-    def timed(variant: Any, found: Any, *rest: Any) -> Any:
-        return measured(variant, dataclass_replace(found, ratio=1.5), *rest)
-
-    from dataclasses import replace as dataclass_replace
-
-    monkeypatch.setattr(checking, "_with", timed)
+    measures(monkeypatch, {"int8": 1.5}, {})
     monkeypatch.setattr(checking.hardware, "doubts", lambda scheme: None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

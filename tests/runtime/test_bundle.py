@@ -1,5 +1,6 @@
 """Opening folders, with a manifest and without one: variants, task, labels, limits."""
 
+import json
 import pickle
 import shutil
 
@@ -120,6 +121,21 @@ def test_the_manifest_chooses_the_variant_by_device(folder):
 def test_a_recommended_variant_that_is_not_there(folder):
     write_manifest(folder, TASK, dtype={"cpu": "int8"})
     assert Bundle.open(folder).dtype() == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("asked", "decoder"),
+    [({}, "q4"), ({"encoder": "int8"}, "q4"), ({"encoder": "auto"}, "q4"), ({"encoder": "fp32"}, "fp32"),
+     ({"encoder": "q8"}, "fp32"), ({"encoder": "q8", "decoder": "q4"}, "q4"), ("auto", "q4")],
+)  # fmt: skip
+def test_graphs_that_are_not_named_are_those_that_were_measured_beside_the_others(folder, asked, decoder):
+    write_manifest(folder, TASK, dtype={"cpu": {"encoder": "int8", "decoder": "q4"}})
+    content = json.loads((folder / "torchless.json").read_text(encoding="utf-8"))
+    graph = content["graphs"]["model"]["fp32"]
+    names = {"encoder": ("fp32", "int8", "q8"), "decoder": ("fp32", "q4")}
+    content["graphs"] = {role: dict.fromkeys(variants, graph) for role, variants in names.items()}
+    (folder / "torchless.json").write_text(json.dumps(content), encoding="utf-8")
+    assert Bundle.open(folder, dtype=asked).dtype("decoder") == decoder
 
 
 def test_an_unknown_role(folder):
