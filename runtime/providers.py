@@ -6,7 +6,10 @@ that release 1.31 accepts. A release that does not know one of them says so when
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 from .environment import onnxruntime
@@ -94,6 +97,8 @@ def selected(
     if providers is not None:
         if unknown := [name for name, _ in split(providers) if name not in available]:
             raise DeviceError(f"the installed onnxruntime has no {unknown[0]}; it has {', '.join(available)}")
+        if kind(device, providers) == "cuda":
+            _preload()
         return list(providers)
     if kind(device, providers) == "cpu":
         return [CPU]
@@ -102,8 +107,16 @@ def selected(
             f"device={device!r} needs the GPU build of ONNX Runtime; the one installed has "
             f"{', '.join(available)}: pip uninstall onnxruntime, then pip install 'torchless[gpu]'"
         )
+    _preload()
     index = device.partition(":")[2] or "0"
     return [(CUDA, {"device_id": index, **DEFAULTS, **(options or {})}), CPU]
+
+
+@cache
+def _preload() -> None:
+    """Load CUDA's libraries from the packages that pip installed, where ONNX Runtime itself does not look for them."""
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what is not there, which opening a session tells
+        onnxruntime().preload_dlls(msvc=False)
 
 
 def checked(providers: Any) -> tuple[Provider, ...]:

@@ -203,7 +203,8 @@ def _open(path: Path, settings: Settings) -> Any:
     if missing and settings.device != "auto":
         raise DeviceError(
             f"{missing[0]} could not start (see ONNX Runtime's message above: usually a CUDA or cuDNN library that "
-            f"is missing or of another version); the session would have run on {session.get_providers()[0]}"
+            "is missing or of another version, which pip install 'onnxruntime-gpu[cuda,cudnn]' brings); the session "
+            f"would have run on {session.get_providers()[0]}"
         )
     if missing:
         warnings.warn(

@@ -13,8 +13,9 @@ from ..session import Array, Session
 from .alignment import attention_weights
 from .cache import check_fits, entries
 from .config import GenerationConfig
-from .decoder import DecoderState, Unhurried
+from .decoder import DecoderState, Unhurried, memory_class
 from .growing import GrowingState
+from .host import HostMemory
 from .logits import AllowedTokens, Processor
 from .loop import Seed, Steps, decode, run
 from .memory import KEPT
@@ -159,7 +160,8 @@ class Generator:
         tokenizer = self._bundle.tokenizer if config.stop_strings else None
         config = self._resolve(config, first, tokenizer is not None)
         copies = max(config.num_beams, config.num_return_sequences)
-        check_fits(entries(self._session.inputs), len(first) * copies, config.max_length)
+        if memory_class(self._session) is HostMemory:
+            check_fits(entries(self._session.inputs), len(first) * copies, config.max_length)
         padding = np.arange(tokens.shape[1]) >= lengths[:, None]
         if self.is_encoder_decoder and encoded is None:
             encoded = self.encode(tokens, ~padding)

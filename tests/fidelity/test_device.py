@@ -117,6 +117,7 @@ def test_only_what_is_chosen_is_copied(options: str, exported: Exported, on_devi
     assert found.new_tokens.shape[1] == 8
 
 
+@pytest.mark.filterwarnings("ignore::torchless.QuantizationWarning")
 def test_float16(tmp_path: Path, exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """Caches of 16 bits, with an odd number of places."""
     folder = tmp_path / "bundle"

@@ -180,6 +180,27 @@ def test_options_of_cuda_replace_the_defaults(monkeypatch, fresh):
     assert pickle.loads(pickle.dumps(settings)) == settings
 
 
+def test_libraries_that_pip_installed_are_found(monkeypatch, fresh, capsys):
+    ort = sessions.onnxruntime()
+    calls = []
+
+    def preload_dlls(**options):
+        print("Failed to load libcudnn.so.9")
+        calls.append(options)
+
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "preload_dlls", preload_dlls)
+    providers._preload.cache_clear()
+    providers.selected("cpu", None)
+    assert calls == []
+    providers.selected("cuda", None)
+    providers.selected("cuda:1", None)
+    providers.selected("cpu", ["CUDAExecutionProvider"])
+    providers._preload.cache_clear()
+    assert calls == [{"msvc": False}]
+    assert capsys.readouterr().out == ""
+
+
 def test_options_of_cuda_reach_the_session(monkeypatch, fresh, graph):
     ort = sessions.onnxruntime()
     real, seen = ort.InferenceSession, []
