@@ -122,7 +122,7 @@ class Configurations:
                 job = self._job(variant.opened, variant.asked, work)
                 try:
                     call = job.open(variant.opened)
-                    call(0)
+                    call()
                 except (InputError, OptionError, SessionError) as error:
                     self.notes.append(f"left out: {variant}, {work.shape}: {error}")
                     continue
@@ -144,17 +144,19 @@ class Configurations:
         Raises:
             OptionError: a dtype that no bundle has.
         """
-        found = {}
-        for place, dtype in enumerate(self._plan.dtype):
-            errors = []
-            for (name, model), device in product(self._models.items(), self._plan.device):
-                try:
-                    found[name, place, device] = Bundle.open(model, dtype=dtype, device=device).folder
-                except OptionError as error:
-                    errors.append(error)
-            if len(errors) == len(self._models) * len(self._plan.device):
-                raise errors[0]
-            self.notes += [f"left out: {error}" for error in errors]
+        found, errors = {}, []
+        for (name, model), (place, dtype), device in product(
+            self._models.items(), enumerate(self._plan.dtype), self._plan.device
+        ):
+            try:
+                found[name, place, device] = Bundle.open(model, dtype=dtype, device=device).folder
+            except OptionError as error:
+                errors.append((place, error))
+        there = {place for _, place, _ in found}
+        for place, error in errors:
+            if place not in there:
+                raise error
+        self.notes += [f"left out: {error}" for _, error in errors]
         return found
 
     def _variants(self) -> Iterator[Variant]:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Job:
 
 
 class Caller:
-    """Calls a job's pipeline, and takes the time. It may be shared between threads.
+    """Calls a job's pipeline with its batches in turn, and takes the time. It may be shared between threads.
 
     Args:
         job: what is called.
@@ -69,17 +69,15 @@ class Caller:
 
     def __init__(self, job: Job, answer: Pipeline[Any], record: Record) -> None:
         self._job, self._answer, self._record = job, answer, record
+        self._numbers = count()
 
-    def __call__(self, number: int) -> Call:
+    def __call__(self) -> Call:
         """Make a call.
-
-        Args:
-            number: of the call, which chooses the batch.
 
         Raises:
             TorchlessError: the pipeline cannot answer.
         """
-        batch = self._job.batches[number % len(self._job.batches)]
+        batch = self._job.batches[next(self._numbers) % len(self._job.batches)]
         self._record.clear()
         start = time.perf_counter()
         # A list: an answer to one input would be the answer to its batch.

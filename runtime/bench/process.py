@@ -168,7 +168,7 @@ def serve() -> None:
             turn: Turn = repeat(call, message)
             pickle.dump((turn, Memory(proportional_mib(), peak_mib())), answers)
         else:
-            found: list[Call] = [call(number) for number in range(message)]
+            found: list[Call] = [call() for _ in range(message)]
             pickle.dump(found, answers)
         answers.flush()
 

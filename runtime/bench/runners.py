@@ -45,13 +45,13 @@ class Alone:
 
     def __init__(self, call: Caller, warmup: int) -> None:
         self._call = call
-        self.ms = [call(number).ms for number in range(warmup)][-1] if warmup else None
+        self.ms = [call().ms for _ in range(warmup)][-1] if warmup else None
 
     def turn(self, share: Share) -> Turn:
         """See :class:`Runner`."""
         time.sleep(PAUSE_S)
         if self.ms is not None and self.ms < _SHORT_MS:
-            self._call(0)
+            self._call()
         return repeat(self._call, share)
 
     def memory(self) -> Memory | None:
@@ -82,7 +82,7 @@ class Threads:
         time.sleep(PAUSE_S)
 
         def work(barrier: threading.Barrier) -> Turn:
-            self._call(0)
+            self._call()
             barrier.wait()
             return repeat(self._call, share)
 
@@ -184,6 +184,7 @@ class Processes:
 
 
 def _together(turns: list[Turn], cpu_s: float) -> Turn:
-    """Turns that were taken at the same time."""
+    """Turns that were begun at the same time, and are over with the last of them."""
     calls: list[Call] = [call for turn in turns for call in turn.calls]
-    return Turn(calls, sum(turn.rate for turn in turns), cpu_s)
+    seconds = max(len(turn.calls) / turn.rate for turn in turns)
+    return Turn(calls, len(calls) / seconds, cpu_s)

@@ -36,13 +36,15 @@ class Words:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        self._space = " "
-        self.known = self._of_one_token([word for word in self._vocabulary() if len(word) > 1])
-        if not self.known:  # a vocabulary of characters
-            self._space = ""
-            self.known = self._of_one_token([word for word in self._vocabulary() if len(word) == 1])
-        if not self.known:
-            raise InputError("the tokenizer has no words of one token to make texts of: give inputs of your own")
+        vocabulary = self._vocabulary()
+        long = [word for word in vocabulary if len(word) > 1]
+        # Words as they are written; letters or signs that stand alone; letters without spaces between them.
+        for space, words in ((" ", long), (" ", vocabulary), ("", vocabulary)):
+            self._space = space
+            self.known = self._of_one_token(words)
+            if self.known:
+                return
+        raise InputError("the tokenizer has no words of one token to make texts of: give inputs of your own")
 
     def joined(self, count: int, chance: random.Random) -> str:
         """So many words, drawn."""

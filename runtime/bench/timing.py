@@ -54,7 +54,7 @@ class Turn:
 
     Attributes:
         calls: those that count.
-        rate: calls per second; of several workers their sum.
+        rate: calls per second, of all workers together.
         cpu_s: seconds that all threads were on processors meanwhile.
     """
 
@@ -83,17 +83,12 @@ class Times:
         return len(self.calls) / self._seconds
 
 
-def repeat(call: Callable[[int], Call], share: Share) -> Turn:
-    """Call again and again, as much as the share says.
-
-    Args:
-        call: takes the number of the call, from 0.
-        share: a number, or seconds.
-    """
+def repeat(call: Callable[[], Call], share: Share) -> Turn:
+    """Call again and again, as much as the share says."""
     calls: list[Call] = []
     cpu, start = time.process_time(), time.perf_counter()
     while _goes_on(len(calls), time.perf_counter() - start, share):
-        calls.append(call(len(calls)))
+        calls.append(call())
     return Turn(calls, len(calls) / (time.perf_counter() - start), time.process_time() - cpu)
 
 
