@@ -28,11 +28,12 @@ def report(
     bundle: Path,
     dtypes: Sequence[str | Mapping[str, str]],
     feeds: Feeds,
-    metric_file: Path | None = None,
+    metric_file: Path | Labelled | None = None,
     *,
     task: str | None = None,
     metrics: Sequence[str] | None = None,
     baseline: str = "fp32",
+    baseline_scores: Scores | None = None,
     threads: int | None = None,
     seconds: float = 1.0,
     memory: bool = True,
@@ -44,10 +45,11 @@ def report(
         bundle: the bundle's folder.
         dtypes: the variants: by name, for all graphs that have one of that name, or by role.
         feeds: recorded inputs, see :func:`.samples.record`.
-        metric_file: a labelled file, see :mod:`.labelled`.
+        metric_file: a labelled file, see :mod:`.labelled`, or what was read of one.
         task: what the file is for; None takes the bundle's task.
         metrics: the wanted ones, the first counts; None takes all of the task's.
         baseline: what is compared with.
+        baseline_scores: its metrics on the labelled file, where they are known.
         threads: threads inside one operator; None takes what the process may use.
         seconds: how long time is taken for each graph of each variant.
         memory: whether to measure the memory of loading.
@@ -61,7 +63,7 @@ def report(
     base = Bundle.open(bundle, dtype=baseline, threads=threads)
     chosen = [_chosen(base, dtype, baseline) for dtype in (baseline, *dtypes)]
     wanted = dict(chosen)
-    data = None if metric_file is None else read_labelled(metric_file, base, task)
+    data = read_labelled(metric_file, base, task) if isinstance(metric_file, Path) else metric_file
     _check_metrics(data, metrics)
     forced = Forced(base, feeds.by_role) if continues(base) else None
     lines: list[Line] = []
@@ -72,8 +74,10 @@ def report(
             )
             variant = Bundle.open(bundle, dtype=roles, threads=threads)
             drift = outputs_drift(base, variant, feeds, forced)
-        with timed(progress, f"answer with {name}"):
-            scores = None if data is None else evaluate(variant, data, metrics)
+        scores = None if lines else baseline_scores
+        if data is not None and scores is None:
+            with timed(progress, f"answer with {name}"):
+                scores = evaluate(variant, data, metrics)
         lines.append(_line(name, roles, graphs, drift, scores, lines[0] if lines else None))
     return Report(
         bundle=base.folder.name,

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from .bundle import Bundle
 from .cli_run import flag
 from .errors import OptionError
-from .progress import default_report
+from .progress import default_report, timed
 
 if TYPE_CHECKING:
     from torchless.quantize import Scheme, Variant
-    from torchless.quantize.report import Report
+    from torchless.quantize.evaluation import Scores
+    from torchless.quantize.labelled import Labelled
+    from torchless.quantize.plans import Choice
+    from torchless.quantize.reported import Report
 
 SCHEME_HELP = (
     "int8: weights and activations of products in 8 bits, ranges found in each call; int8-static: ranges calibrated "
@@ -80,9 +83,15 @@ def run(parsed: argparse.Namespace) -> None:
 
     _check_report(parsed)
     options = {name: value for name in _OPTIONS if (value := getattr(parsed, name)) is not None}
+    chosen: Sequence[Choice] = choices(parsed.scheme or ["int8"])
+    answered = None
+    if parsed.max_drop is not None:
+        chosen = [_searched(parsed, options)]
+    elif parsed.metric_file is not None:
+        answered = _answered(parsed, chosen, options)
     made = quantize.quantize(
         parsed.bundle,
-        choices(parsed.scheme or ["int8"]) if parsed.max_drop is None else _searched(parsed, options),
+        chosen,
         calibrate=parsed.calibrate,
         limit=parsed.limit,
         recommend=not parsed.no_recommend,
@@ -90,7 +99,7 @@ def run(parsed: argparse.Namespace) -> None:
         threads=parsed.threads,
         **options,
     )
-    reported = _report(parsed, _dtypes(parsed, made)) if wants_report(parsed) else None
+    reported = _report(parsed, _dtypes(parsed, made), answered) if wants_report(parsed) else None
     if parsed.json:
         print(reported.to_json() if reported is not None else json.dumps(list(map(_described, made))))
         return
@@ -152,17 +161,41 @@ def _check_report(parsed: argparse.Namespace) -> None:
         check(parsed.plot)
 
 
+def _answered(
+    parsed: argparse.Namespace, chosen: Sequence[Choice], options: Mapping[str, Any]
+) -> tuple[Labelled, Scores]:
+    """The labelled file and float32's metrics on it, so that a wrong row is told before anything is made."""
+    from torchless.quantize.evaluation import evaluate
+    from torchless.quantize.labelled import read_labelled
+    from torchless.quantize.plans import local_folder, plans
+
+    folder = local_folder(parsed.bundle)
+    bundle = Bundle.open(folder, threads=parsed.threads)
+    data = read_labelled(parsed.metric_file, bundle)
+    plans(bundle, chosen, options, parsed.overwrite)
+    with timed(default_report(), "answer with fp32"):
+        return data, evaluate(Bundle.open(folder, dtype="fp32", threads=parsed.threads), data)
+
+
 def _searched(parsed: argparse.Namespace, options: Mapping[str, Any]) -> dict[str, Scheme]:
     """Schemes by role of the fastest variant that loses no more than ``--max-drop``."""
+    from torchless.quantize.labelled import read_labelled
+    from torchless.quantize.plans import local_folder
     from torchless.quantize.samples import record
-    from torchless.quantize.search import CANDIDATES, search
+    from torchless.quantize.schemes import Scheme
+    from torchless.quantize.search import CANDIDATES, points, search
 
     if options:
         raise OptionError(f"--max-drop chooses the options itself: leave out {', '.join(map(flag, options))}")
     words = parsed.scheme or CANDIDATES
     if any("=" in word for word in words):
         raise OptionError("--max-drop chooses a scheme for each graph itself: name schemes to try, without roles")
-    bundle = Bundle.open(parsed.bundle, threads=parsed.threads)
+    for word in words:
+        Scheme.checked(word)
+    points(parsed.max_drop)
+    bundle = Bundle.open(local_folder(parsed.bundle), threads=parsed.threads)
+    if parsed.metric_file is not None:
+        read_labelled(parsed.metric_file, bundle)
     there = [word for word in words if any(word in variants for variants in bundle.dtypes.values())]
     if there and not parsed.overwrite:
         raise OptionError(f"the bundle already has {', '.join(there)}: --overwrite replaces it")
@@ -187,7 +220,9 @@ def _dtypes(parsed: argparse.Namespace, made: Sequence[Variant]) -> list[str | d
     return choices(parsed.scheme or ["int8"])
 
 
-def _report(parsed: argparse.Namespace, dtypes: list[str | dict[str, str]]) -> Report:
+def _report(
+    parsed: argparse.Namespace, dtypes: list[str | dict[str, str]], answered: tuple[Labelled, Scores] | None
+) -> Report:
     """Measure the variants, each choice of roles as a whole; write what files are asked for."""
     from torchless.quantize.plot import plot
     from torchless.quantize.report import report
@@ -195,7 +230,8 @@ def _report(parsed: argparse.Namespace, dtypes: list[str | dict[str, str]]) -> R
 
     bundle = Bundle.open(parsed.bundle, threads=parsed.threads)
     feeds = record(bundle, parsed.calibrate, limit=parsed.limit)
-    found = report(bundle.folder, dtypes, feeds, parsed.metric_file, threads=parsed.threads)
+    data, scores = answered or (parsed.metric_file, None)
+    found = report(bundle.folder, dtypes, feeds, data, baseline_scores=scores, threads=parsed.threads)
     if parsed.report:
         _write(Path(parsed.report), found.to_json())
     if parsed.plot is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.quantize.bundles import WORDS, classifier, contents, texts
+from tests.runtime.factories import make_bundle
 from torchless import Bundle, QuantizationError, cli_quantize
 from torchless.quantize import checking
 
@@ -151,6 +152,39 @@ def test_a_mistake_is_one_line_and_status_2(run, folder, arguments, message):
     assert message in err
     assert err.count("\n") == 1
     assert contents(folder) == before
+
+
+def test_a_wrong_row_is_told_before_anything_is_made(run, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("torchless.quantize.variants.convert_role", lambda *arguments: pytest.fail("converted"))
+    monkeypatch.setattr("torchless.quantize.samples.record", lambda *arguments, **options: pytest.fail("recorded"))
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\ngood,POS\nbad,MAYBE\n", encoding="utf-8")
+    for words in (["--report"], ["--max-drop", "1%"]):
+        status, _, err = run("quantize", folder, "--metric-file", rows, *words)
+        assert (status, "line 3 of" in err) == (2, True), err
+    rows.write_text("text,label\ngood,POS\n", encoding="utf-8")
+    monkeypatch.setattr("torchless.quantize.evaluation.evaluate", lambda *arguments: pytest.fail("answered"))
+    for words, message in ((["--scheme", "int7"], "scheme 'int7'"), (["--block-size", "32"], "option 'block_size'")):
+        assert message in run("quantize", folder, "--metric-file", rows, *words)[2]
+
+
+def test_a_row_that_cannot_be_answered_is_told_before_anything_is_made(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("torchless.quantize.variants.convert_role", lambda *arguments: pytest.fail("converted"))
+    folder = make_bundle(tmp_path / "bundle", "fill-mask", {"[MASK]": [0.0] * 9}, [])
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(f'{{"text": "{text}", "target": "a"}}\n' for text in ("a [MASK]", "[MASK] [MASK]")))
+    status, _, err = run("quantize", folder, "--metric-file", rows)
+    assert (status, "one mask, and not 2" in err) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--max-drop", "much"], "a budget is a number"), (["--max-drop", "1%", "--scheme", "int7"], "scheme 'int7'")],
+)
+def test_a_malformed_budget_is_told_before_inputs_are_recorded(run, folder, monkeypatch, words, message):
+    monkeypatch.setattr("torchless.quantize.samples.record", lambda *arguments, **options: pytest.fail("recorded"))
+    status, _, err = run("quantize", folder, *words)
+    assert (status, message in err) == (2, True), err
 
 
 def test_a_variant_that_is_there(run, folder):
