@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from ..binding import Array, Binding
 from ..environment import available_memory
 from ..errors import BundleError, OptionError
 from ..manifest import TensorSpec
+from .spare import Spare
 
 _NAME = re.compile(r"past_key_values\.(\d+)\.(?:(decoder|encoder)\.)?(key|value)")
 
@@ -78,16 +80,33 @@ class Buffers:
     """Keys and values of every layer for some rows, with room for ``capacity`` tokens each.
 
     A row's tokens lie at the start of its buffers. Beams share long beginnings: how far two rows agree is kept, so
-    that a row that takes over another's past copies only what comes after.
+    that a row that takes over another's past copies only what comes after. What lies behind a row's tokens is anything,
+    numbers or not: the graph's attention does not read it.
+
+    Args:
+        declared: the cached tensors.
+        rows: sequences.
+        capacity: tokens that each may grow to.
+        spare: where the memory comes from and goes to again.
+
+    Raises:
+        OptionError: it would not fit in memory.
     """
 
-    def __init__(self, declared: Sequence[Entry], rows: int, capacity: int) -> None:
+    def __init__(self, declared: Sequence[Entry], rows: int, capacity: int, spare: Spare | None = None) -> None:
         check_fits(declared, rows, capacity)
         self.entries = list(declared)
         self.rows = rows
         self.capacity = capacity
+        self._spare = spare or Spare()
+        shapes = [(rows, entry.heads, capacity, entry.head) for entry in declared]
+        sizes = [
+            math.prod(shape) * np.dtype(entry.dtype).itemsize for shape, entry in zip(shapes, declared, strict=True)
+        ]
+        blocks = self._spare.lend(self, sizes)
         self.arrays: list[Array] = [
-            np.zeros((rows, entry.heads, capacity, entry.head), dtype=entry.dtype) for entry in declared
+            block[:size].view(entry.dtype).reshape(shape)
+            for block, size, entry, shape in zip(blocks, sizes, declared, shapes, strict=True)
         ]
         # Tokens for which two rows hold the same; a row agrees with itself for ever.
         self._common = np.zeros((rows, rows), dtype=np.int64)
@@ -105,7 +124,7 @@ class Buffers:
             places: the row that each sequence has here, int64 ``(rows,)``.
             lengths: tokens that each sequence has, int64 ``(rows,)``.
         """
-        wider = Buffers(self.entries, self.rows * copies, self.capacity)
+        wider = Buffers(self.entries, self.rows * copies, self.capacity, self._spare)
         for sequence, (row, used) in enumerate(zip(places.tolist(), lengths.tolist(), strict=True)):
             first = sequence * copies
             for source, target in zip(self.arrays, wider.arrays, strict=True):

@@ -7,6 +7,7 @@ import numpy as np
 from ..session import Array, Session
 from .cache import Buffers, assign, entries
 from .memory import KEPT, Feeds, Floats, Ints
+from .spare import spare
 
 
 class HostMemory:
@@ -39,7 +40,7 @@ class HostMemory:
         Raises:
             OptionError: it would not fit.
         """
-        return cls(session, feeds, Buffers(entries(session.inputs), rows, capacity))
+        return cls(session, feeds, Buffers(entries(session.inputs), rows, capacity, spare(session)))
 
     def run(self, tokens: Ints, past: Ints, lengths: Ints, kept: int) -> None:
         """Read tokens; see :meth:`.memory.Memory.run`."""

@@ -1,4 +1,4 @@
-"""A classifier's last layer computes its first position alone; what others need stays whole."""
+"""A last layer computes the positions that are read alone; what others need stays whole."""
 
 from pathlib import Path
 
@@ -60,3 +60,24 @@ def test_every_position_is_asked_for(tmp_path: Path, task: str) -> None:
     path = export(source, tmp_path / "bundle", task=task) / "onnx" / "model.onnx"
     feeds = text(3, 7) | {"token_type_ids": np.zeros((3, 7), np.int64)}
     assert {shape[1] for shape in shapes(path, feeds, "MultiHeadAttention")} == {7}
+
+
+@pytest.mark.parametrize(("model_type", "operator"), [("gpt2", "Tanh"), ("llama", "Sigmoid"), ("gemma2", "Gelu")])
+def test_decoder_behind_its_last_attention(tmp_path: Path, model_type: str, operator: str) -> None:
+    source = models.checkpoint(tmp_path / "checkpoint", model_type, "text-generation")
+    path = export(source, tmp_path / "bundle") / "onnx" / "model.onnx"
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    feeds = {
+        "input_ids": np.random.default_rng(0).integers(5, 40, (2, 7)),
+        "attention_mask": (np.arange(7) < [[7], [3]]).astype(np.int64),
+        "position_ids": np.tile(np.arange(7), (2, 1)),
+        "num_logits_to_keep": np.array(2),
+    }
+    caches = [node for node in session.get_inputs() if node.name.startswith("past_key_values")]
+    feeds |= {node.name: np.zeros((2, node.shape[1], 7, node.shape[3]), np.float32) for node in caches}
+    attended = shapes(path, feeds, "GroupQueryAttention")
+    assert {shape[1] for shape in attended} == {7}
+    *whole, last = [shape[1] for shape in shapes(path, feeds, operator) if len(shape) == 3]
+    assert whole
+    assert set(whole) == {7}
+    assert last == 2
