@@ -98,8 +98,14 @@ def _counted(one: str, many: str) -> Callable[[object], str]:
 
 
 def pixels(size: object) -> str:
-    """Height and width of pictures."""
-    return "x".join(map(str, size)) if isinstance(size, Sequence) else str(size)
+    """Height and width of pictures; any other number as it is."""
+    return (
+        "x".join(map(str, size))
+        if isinstance(size, Sequence)
+        else f"{size:g}"
+        if isinstance(size, float)
+        else str(size)
+    )
 
 
 FIELDS = (

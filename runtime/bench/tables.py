@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -18,7 +19,7 @@ from .result import Result, Row, Summary
 WIDTH = 120
 """Characters that a terminal's line has at the most."""
 
-LEGEND = "medians, ± the 95 % interval of the median; p90 and p99 of ms/call; vs: times as fast as"
+LEGEND = "medians, ± to the further end of their 95 % interval; p90 and p99 of ms/call; vs: times as fast as"
 
 _FACTS = {
     "processor": "{}", "features": "with {}", "cpus": "{} CPUs", "cpus_allowed": "{} of them allowed",
@@ -130,7 +131,7 @@ def text(result: Result) -> str:
     """Tables for a terminal, at most :data:`WIDTH` characters wide where that can be had."""
     parts = ["\n".join(line for line in heading(result) if line)]
     parts += [_text(title, rows) for title, rows in titled(result)]
-    notes = [f"note: {note}" for note in result.notes]
+    notes = [textwrap.fill(f"note: {note}", WIDTH, subsequent_indent="  ") for note in result.notes]
     parts.append("\n".join([LEGEND, *notes]))
     return "\n\n".join(parts) + "\n"
 
