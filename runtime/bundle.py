@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from . import adopt, hub, tasks
+from . import optimized as optimized_graphs
 from .cuda import warn_of_cpu
 from .errors import (
     BundleError,
@@ -81,6 +82,7 @@ class Bundle:
         providers: Sequence[Provider] | None = None,
         session_options: Mapping[str, Any] | None = None,
         provider_options: Mapping[str, Any] | None = None,
+        optimized: bool | str | os.PathLike[str] = "auto",
     ) -> Bundle:
         """Open a folder or hub id.
 
@@ -95,6 +97,8 @@ class Bundle:
             providers: ONNX Runtime execution providers, instead of ``device``.
             session_options: attributes and configuration entries of ``onnxruntime.SessionOptions``.
             provider_options: options of CUDA, such as ``{"gpu_mem_limit": 4 << 30}``; see :mod:`torchless.providers`.
+            optimized: True or a folder keeps optimized graphs on the disk, which load faster and whose memory processes
+                share; ``"auto"`` uses those that were kept; False none. See :mod:`torchless.optimized`.
 
         Raises:
             BundleNotFoundError: no such folder, or no graph in it.
@@ -103,7 +107,7 @@ class Bundle:
         """
         settings = Settings(
             device=device, threads=threads, providers=providers, session_options=session_options,
-            provider_options=provider_options,
+            provider_options=provider_options, optimized=optimized_graphs.checked(optimized),
         )  # fmt: skip
         return cls(hub.resolve(model, revision=revision, dtype=dtype, device=settings.kind), settings, dtype)
 
@@ -198,7 +202,7 @@ class Bundle:
                 if graph is not None:
                     for file in (graph.model, *graph.data):
                         check_size(self.folder, file)
-                session = Session(path, self.settings)
+                session = Session(path, self.settings, graph and "+".join(f.sha256 for f in (graph.model, *graph.data)))
                 if graph is not None:
                     _check_signature(path, graph, session)
                 if CUDA in session.providers:

@@ -1,4 +1,4 @@
-"""The ``torchless`` command: export, quantize, run, info, verify, bench."""
+"""The ``torchless`` command: export, quantize, run, info, verify, bench, optimize."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import __version__, cli_bench, cli_info, cli_quantize, cli_run, tasks
+from . import __version__, cli_bench, cli_info, cli_quantize, cli_run, optimized, tasks
 from .bundle import Bundle
-from .errors import TorchlessError
+from .errors import SessionError, TorchlessError
 
 _OK, _MISTAKE, _INTERRUPTED = 0, 2, 130
 
@@ -98,6 +98,12 @@ def _parser(helping: bool) -> argparse.ArgumentParser:
     verify.add_argument("--json", action="store_true", help="as JSON")
     _add_session_options(verify)
 
+    optimize = commands.add_parser(
+        "optimize", help="keep optimized graphs on this machine: faster to load, shared memory"
+    )
+    optimize.add_argument("bundle", nargs="+")
+    optimize.add_argument("--dtype", default="auto", help="variant of the graphs: fp32, int8, ... (default: auto)")
+
     cli_bench.add_arguments(commands.add_parser("bench", help="measure speed, start-up and memory on this machine"))
     return parser
 
@@ -160,6 +166,19 @@ def _bench(parsed: argparse.Namespace, rest: list[str]) -> int:
     return cli_bench.run(parsed, shlex.join(["torchless", *map(str, parsed.words)]))
 
 
+def _optimize(parsed: argparse.Namespace, rest: list[str]) -> None:
+    for name in parsed.bundle:
+        bundle = Bundle.open(name, dtype=parsed.dtype, optimized=True)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for role in bundle.dtypes:
+                bundle.session(role)
+        if told:
+            raise SessionError(str(told[0].message))
+        print(f"{bundle.folder}: {', '.join(f'{role} in {bundle.dtype(role)}' for role in bundle.dtypes)}")
+    print(f"kept in {optimized.folder()}")
+
+
 def _open(parsed: argparse.Namespace, every_variant: bool = False) -> Bundle:
     # Without a name for any role a hub's bundle is downloaded with all its variants.
     dtype = {} if every_variant and parsed.dtype == "auto" else parsed.dtype
@@ -179,4 +198,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], int | None]] = {
     "info": _info,
     "verify": _verify,
     "bench": _bench,
+    "optimize": _optimize,
 }

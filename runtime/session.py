@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import providers
+from . import optimized, providers
 from .binding import Array as Array
 from .binding import Binding, Place, runtime_errors
 from .environment import cpu_count, onnxruntime
@@ -49,6 +49,8 @@ class Settings:
             a dot, such as ``"session.intra_op.allow_spinning"``).
         provider_options: options of ONNX Runtime's CUDA execution provider by name, such as ``gpu_mem_limit`` (bytes)
             or ``use_tf32``; they replace ``providers.DEFAULTS``. With ``device="auto"`` they count where CUDA is had.
+        optimized: whether graphs on the CPU are opened in their optimized form (see :mod:`torchless.optimized`):
+            ``"auto"`` where it was kept earlier, True and a folder write it where it is missing, False never.
 
     Raises:
         OptionError: a malformed value, or two that contradict each other.
@@ -59,6 +61,7 @@ class Settings:
     providers: Sequence[Provider] | None = None
     session_options: Mapping[str, Any] | None = None
     provider_options: Mapping[str, Any] | None = None
+    optimized: bool | str = "auto"
 
     def __post_init__(self) -> None:
         kind, _, index = str(self.device).partition(":")
@@ -77,6 +80,18 @@ class Settings:
         if self.provider_options is not None:
             options = providers.checked_options(self.provider_options, self.device, self.providers)
             object.__setattr__(self, "provider_options", options)
+        object.__setattr__(self, "optimized", optimized.checked(self.optimized))
+        if self.optimized not in (False, "auto"):
+            self._check_optimized(kind)
+
+    def _check_optimized(self, kind: str) -> None:
+        """Refuse to keep optimized graphs where they would not be used."""
+        names = [name for name, _ in providers.split(self.providers or ())]
+        if kind == "cuda" or names not in ([], [providers.CPU]):
+            where = names or self.device
+            raise OptionError(f"optimized={self.optimized!r} is of graphs that run on the CPU alone, not on {where!r}")
+        if "optimized_model_filepath" in (self.session_options or {}):
+            raise OptionError("optimized and session_options['optimized_model_filepath'] contradict each other")
 
     @property
     def kind(self) -> str:
@@ -92,6 +107,7 @@ class Session:
     Args:
         path: the ``.onnx`` file.
         settings: device, threads, providers, session options.
+        digest: SHA-256 of the file and its data where it is known; an optimized graph is found by it.
 
     Attributes:
         inputs: what the graph must be given.
@@ -109,12 +125,13 @@ class Session:
         (1, 2)
     """
 
-    def __init__(self, path: Path, settings: Settings | None = None) -> None:
+    def __init__(self, path: Path, settings: Settings | None = None, digest: str | None = None) -> None:
         self.path = Path(path)
+        self._digest = digest
         self.settings = settings or Settings()
         if not self.path.is_file():
             raise BundleNotFoundError(f"no graph at {self.path}")
-        self._session = _open(self.path, self.settings)
+        self._session = _open(self.path, self.settings, digest)
         self.inputs = tuple(map(_spec, self._session.get_inputs()))
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
         self.optional = frozenset(node.name for node in self._session.get_overridable_initializers())
@@ -185,17 +202,23 @@ class Session:
         """The execution providers in use, first choice first."""
         return list(self._session.get_providers())
 
-    def __reduce__(self) -> tuple[type[Session], tuple[Path, Settings]]:
-        return Session, (self.path, self.settings)
+    def __reduce__(self) -> tuple[type[Session], tuple[Path, Settings, str | None]]:
+        return Session, (self.path, self.settings, self._digest)
 
 
-def _open(path: Path, settings: Settings) -> Any:
-    ort = onnxruntime()
+def _open(path: Path, settings: Settings, digest: str | None) -> Any:
     selected = providers.selected(settings.device, settings.providers, settings.provider_options)
-    options = _session_options(settings)
-    try:
+    kept = settings.optimized if [name for name, _ in providers.split(selected)] == [providers.CPU] else False
+
+    def load(graph: Path, more: Mapping[str, Any] | None = None) -> Any:
         # Its own fallback would change the device in the middle of a request, and print to standard output.
-        session = ort.InferenceSession(str(path), options, providers=selected, enable_fallback=0)
+        options = _session_options(settings, more)
+        return onnxruntime().InferenceSession(str(graph), options, providers=selected, enable_fallback=0)
+
+    try:
+        session = optimized.open_session(path, digest, kept, settings.session_options or {}, load)
+    except OptionError:
+        raise
     except runtime_errors() as error:
         raise SessionError(f"ONNX Runtime cannot load {path}: {error}") from error
     session.disable_fallback()
@@ -213,11 +236,13 @@ def _open(path: Path, settings: Settings) -> Any:
     return session
 
 
-def _session_options(settings: Settings) -> Any:
+def _session_options(settings: Settings, more: Mapping[str, Any] | None = None) -> Any:
     options = onnxruntime().SessionOptions()
     options.intra_op_num_threads = settings.threads or cpu_count()
     options.log_severity_level = 3
-    for name, value in (settings.session_options or {}).items():
+    # A plan of memory is kept for every new shape of the inputs, which vary here: it only grows.
+    options.enable_mem_pattern = False
+    for name, value in {**(settings.session_options or {}), **(more or {})}.items():
         if "." in name:
             options.add_session_config_entry(name, str(value))
         elif hasattr(options, name):

@@ -107,6 +107,7 @@ def pipeline(
     providers: Sequence[Provider] | None = None,
     session_options: Mapping[str, Any] | None = None,
     provider_options: Mapping[str, Any] | None = None,
+    optimized: bool | str | os.PathLike[str] = "auto",
     batch_size: int | None = None,
     **options: Any,
 ) -> Pipeline[Any]:
@@ -122,6 +123,8 @@ def pipeline(
         providers: ONNX Runtime execution providers, instead of ``device``.
         session_options: attributes and configuration entries of ``onnxruntime.SessionOptions``.
         provider_options: options of CUDA, such as ``{"gpu_mem_limit": 4 << 30}``; see :mod:`torchless.providers`.
+        optimized: True or a folder keeps optimized graphs on the disk, which load faster and whose memory processes
+            share; ``"auto"`` uses those that were kept; False none. See :mod:`torchless.optimized`.
         batch_size: inputs that run together at the most; None chooses by their length.
         options: defaults of the task's own options, such as ``top_k=3``.
 
@@ -140,13 +143,13 @@ def pipeline(
     options = {**({} if task is None else tasks.options(task)), **options}
     if isinstance(model, Bundle):
         given = (revision, threads, providers, session_options, provider_options)
-        if any(value is not None for value in given) or dtype != "auto" or device != "cpu":
+        if any(value is not None for value in given) or (dtype, device, optimized) != ("auto", "cpu", "auto"):
             raise OptionError("an opened bundle keeps its own dtype, device and session options")
         bundle = model
     else:
         bundle = Bundle.open(
             model, revision=revision, dtype=dtype, device=device, threads=threads, providers=providers,
-            session_options=session_options, provider_options=provider_options,
+            session_options=session_options, provider_options=provider_options, optimized=optimized,
         )  # fmt: skip
     if name is None:
         name = bundle.task
