@@ -7,7 +7,7 @@ JOBS ?= 2
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 BUNDLES = build/bundles
 
-.PHONY: demo test lint types unit slow fixtures train bench-generation bench-recognition clean
+.PHONY: demo test lint types unit slow gpu fixtures train bench-generation bench-recognition clean
 
 demo: .venv/ready .venv-run/ready .venv-quantize/ready
 	.venv/bin/python -m examples.export_samples $(BUNDLES)
@@ -49,6 +49,12 @@ bench-generation: .venv/ready .venv-peers/ready
 bench-recognition: .venv/ready .venv-peers/ready
 	.venv/bin/python -m benchmarks.recognition
 
+# On a machine with an NVIDIA GPU that does nothing else: the tests that need one, then benchmarks/results/gpu.json. Needs
+# a build of torch for CUDA, which is what pip installs on Linux unless it is told otherwise.
+gpu: .venv-gpu/ready
+	.venv-gpu/bin/python -m pytest tests/gpu -m gpu
+	.venv-gpu/bin/python -m benchmarks.gpu
+
 # The build side: export, tests, lint.
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -84,5 +90,13 @@ bench-recognition: .venv/ready .venv-peers/ready
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
 	touch $@
 
+# The same with ONNX Runtime for GPUs, and the libraries of CUDA and cuDNN that it needs.
+.venv-gpu/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python $(PIP_INSTALL) torch setuptools
+	.venv-gpu/bin/python $(PIP_INSTALL) 'onnxruntime-gpu[cuda,cudnn]' pytest pytest-xdist filelock
+	.venv-gpu/bin/python $(PIP_INSTALL) --editable '.[gpu,audio,vision,export,report,chat]'
+	touch $@
+
 clean:
-	rm -rf build dist *.egg-info .venv .venv-run .venv-quantize .venv-reference .venv-peers .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist *.egg-info .venv .venv-run .venv-quantize .venv-reference .venv-gpu .venv-peers .pytest_cache .mypy_cache .ruff_cache

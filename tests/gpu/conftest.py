@@ -1,0 +1,59 @@
+"""What the tests on a GPU need: the GPU, and bundles in float32 and float16.
+
+``make gpu`` runs them. ``TORCHLESS_TEST_DEVICE=cpu`` runs them on the CPU, what generates keeping its state as on a
+GPU, in memory that is the processor's: to see that the tests themselves work.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from torchless import DeviceError, Session, SessionError, Settings
+from torchless.generation import decoder, kernels
+from torchless.generation.device import DeviceMemory
+
+DEVICE = os.environ.get("TORCHLESS_TEST_DEVICE", "cuda")
+
+Bundles = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def device() -> str:
+    """The device, or the reason why there is none."""
+    if DEVICE != "cpu":
+        try:
+            Session(Path(kernels.__file__).parent / "graphs" / "largest.onnx", Settings(device=DEVICE))
+        except (DeviceError, SessionError) as error:
+            pytest.skip(f"no CUDA here: {str(error).splitlines()[0]:.200}")
+    return DEVICE
+
+
+@pytest.fixture(autouse=True)
+def in_device_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU, let sessions that the tests take for the GPU's keep their state as on a GPU."""
+    if DEVICE == "cpu":
+        monkeypatch.setattr(decoder, "memory_class", lambda session: DeviceMemory)
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Bundles:
+    """Gives a shipped checkpoint's bundle in float32 and float16."""
+    export = pytest.importorskip("torchless.export", reason="the export needs torch")
+    from examples.samples import CHECKPOINTS
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def bundle(name: str) -> Path:
+        folder = shared / f"both-{name}"
+        with FileLock(shared / f"{folder.name}.lock"):
+            if not folder.exists():
+                export.export(str(CHECKPOINTS / name), folder, dtype=("fp32", "fp16"))
+        return folder
+
+    return bundle
