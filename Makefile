@@ -7,7 +7,8 @@ JOBS ?= 2
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 BUNDLES = build/bundles
 
-.PHONY: demo test lint types unit slow gpu fixtures train bench-generation bench-recognition clean
+.PHONY: demo test lint types unit slow gpu fixtures train bench-generation bench-recognition bench-latency \
+	bench-concurrency bench-scale clean
 
 demo: .venv/ready .venv-run/ready .venv-quantize/ready
 	.venv/bin/python -m examples.export_samples $(BUNDLES)
@@ -41,13 +42,27 @@ train: .venv/ready
 	.venv/bin/python -m examples.training
 	.venv/bin/python -m examples.training.inputs
 
-# Generation against its peers: half an hour on a machine that does nothing else, after as long for preparing.
-bench-generation: .venv/ready .venv-peers/ready
+# Benchmarks: on a machine that does nothing else, after as long for preparing (--prepare), once. Each command has --quick,
+# which tries everything on small models in minutes and writes nothing, and benchmarks/README.md says how long it takes.
+# Generation against its peers.
+bench-generation: .venv/ready .venv-peers/ready .venv-genai/ready
 	.venv/bin/python -m benchmarks.generation
 
-# Text, speech and vision against their peers, on such a machine too: an hour, after half of one for preparing.
+# Text, speech and vision against their peers.
 bench-recognition: .venv/ready .venv-peers/ready
 	.venv/bin/python -m benchmarks.recognition
+
+# Of those the encoders of texts and pictures: milliseconds a call.
+bench-latency: .venv/ready .venv-peers/ready
+	.venv/bin/python -m benchmarks.recognition --cases bert vit
+
+# Several callers at once, as threads and as processes, against their peers.
+bench-concurrency: .venv/ready .venv-peers/ready
+	.venv/bin/python -m benchmarks.concurrency
+
+# How this project's cost grows, and what that says of more cores.
+bench-scale: .venv/ready
+	.venv/bin/python -m benchmarks.scale
 
 # On a machine with an NVIDIA GPU that does nothing else: the tests that need one, then benchmarks/results/gpu.json. Needs
 # a build of torch for CUDA, which is what pip installs on Linux unless it is told otherwise.
@@ -84,7 +99,7 @@ gpu: .venv-gpu/ready
 	.venv-reference/bin/python -m pip install --quiet --disable-pip-version-check -r tests/fidelity/requirements.txt
 	touch $@
 
-# The peers of benchmarks/generation.py and benchmarks/recognition.py.
+# The peers of benchmarks/.
 .venv-peers/ready: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
@@ -96,6 +111,12 @@ gpu: .venv-gpu/ready
 	.venv-gpu/bin/python $(PIP_INSTALL) torch setuptools
 	.venv-gpu/bin/python $(PIP_INSTALL) 'onnxruntime-gpu[cuda,cudnn]' pytest pytest-xdist filelock
 	.venv-gpu/bin/python $(PIP_INSTALL) --editable '.[gpu,audio,vision,export,report,chat]'
+	touch $@
+
+# One of them has transformers 5.
+.venv-genai/ready: benchmarks/peers/requirements-genai.txt
+	$(PYTHON) -m venv .venv-genai
+	.venv-genai/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements-genai.txt
 	touch $@
 
 clean:

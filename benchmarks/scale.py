@@ -1,8 +1,8 @@
 """How this project's cost grows: with length, batch, beams, vocabulary and size, with 1 and 2 threads, fp32 and int8.
 
 ``python -m benchmarks.scale`` measures every point, fits the growth, and writes results/scale.json, results/scale.svg
-and the section of README.md; ``--quick`` tries it on small models and writes nothing, ``--table`` only makes the section
-and the picture again. Some eight minutes on a machine that does nothing else, after as many for exporting, once.
+and the section of README.md; ``--quick`` tries it on small models and writes nothing, ``--table`` only makes the
+section and the picture again. Some eight minutes on a machine that does nothing else, after a few for exporting, once.
 
 Points of a series take turns; a number is the median of the turns, of which each takes a tenth of a second or a call.
 """
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     if partial and not asked.quick and not asked.prepare:
         parser.error("--series and --precisions go with --quick: fits are of one run, and cover all")
     if asked.table:
-        print(report.insert(read("scale")))
+        _report()
         return
     rows: list[dict[str, Any]] = []
     for series in asked.series:
@@ -59,6 +59,11 @@ def main(arguments: list[str] | None = None) -> None:
         print(report.section({"rows": rows, "limits": limits}, quick=True))
         return
     print(write("scale", rows, limits=limits))
+    _report()
+
+
+def _report() -> None:
+    """The section and the picture, of what is written."""
     print(report.insert(read("scale")))
     report.draw(read("scale"), RESULTS / "scale.svg")
 
@@ -67,7 +72,7 @@ def measure(
     series: str, points: Iterable[Point], precisions: Iterable[str], repeats: int, *, small: bool
 ) -> list[dict[str, Any]]:
     """A row for each point, precision and number of threads."""
-    timers: dict[tuple[Point, str, int], Callable[[], float]] = {}
+    timers: dict[tuple[int, str, int], Callable[[], float]] = {}
     for threads in THREADS:
         for precision in precisions:
             bundles: dict[str, Bundle] = {}
@@ -76,8 +81,8 @@ def measure(
                 if name not in bundles:
                     _, folder = converted(name, f"torchless {precision}", small=small)
                     bundles[name] = Bundle.open(folder, threads=threads, dtype=precision)
-                timers[point, precision, threads] = timed(bundles[name], point)
-    times: dict[tuple[Point, str, int], list[float]] = {key: [] for key in timers}
+                timers[point.x, precision, threads] = timed(bundles[name], point)
+    times: dict[tuple[int, str, int], list[float]] = {key: [] for key in timers}
     for repeat in range(repeats + 1):
         for key, timer in timers.items():
             time.sleep(PAUSE_S / 3)  # until the last session's threads no longer spin
@@ -85,9 +90,9 @@ def measure(
             if repeat:
                 times[key].append(seconds)
     rows = []
-    for (point, precision, threads), seconds in times.items():
+    for (x, precision, threads), seconds in times.items():
         rows.append({
-            **{"series": series, "x": point.x, "precision": precision, "threads": threads, "turns": len(seconds)},
+            **{"series": series, "x": x, "precision": precision, "threads": threads, "turns": len(seconds)},
             "ms": round(1e3 * statistics.median(seconds), 3),
         })  # fmt: skip
         print(rows[-1], flush=True)

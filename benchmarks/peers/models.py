@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -122,17 +121,3 @@ def _write_tokenizer(model: str, size: int, folder: Path) -> None:
     )
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     fast(tokenizer_object=backend, model_max_length=512, **_ROLES[model]).save_pretrained(folder)
-
-
-def main() -> None:
-    """``python -m benchmarks.peers.models MODEL FOLDER [--small]``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=MODELS)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--small", action="store_true")
-    arguments = parser.parse_args()
-    write(arguments.model, arguments.folder, small=arguments.small)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from pathlib import Path
@@ -195,17 +194,3 @@ def _write_letters(library: Any, folder: Path) -> None:
         library.Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=False),
         library.Wav2Vec2CTCTokenizer(str(vocabulary)),
     ).save_pretrained(folder)
-
-
-def main() -> None:
-    """``python -m benchmarks.peers.recognition_models MODEL FOLDER [--small]``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=MODELS)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--small", action="store_true")
-    arguments = parser.parse_args()
-    write(arguments.model, arguments.folder, small=arguments.small)
-
-
-if __name__ == "__main__":
-    main()

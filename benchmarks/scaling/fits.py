@@ -40,8 +40,19 @@ def polynomial(x: Sequence[float], y: Sequence[float], degree: int) -> Fit:
     return Fit(tuple(map(float, found)), _r2(wanted, np.polynomial.polynomial.polyval(given, found)))
 
 
+def overhead(bounds: Sequence[float], y: Sequence[float]) -> Fit:
+    """``a + s r`` of what a call takes at best, r, by the same least squares; neither part can be negative."""
+    fit = polynomial(bounds, y, 1)
+    if fit.coefficients[0] >= 0 and fit.coefficients[1] >= 0:
+        return fit
+    given, wanted = np.asarray(bounds, float), np.asarray(y, float)
+    share = given / wanted
+    alone = (0.0, float(share.sum() / (share @ share)))
+    return Fit(alone, _r2(wanted, alone[1] * given))
+
+
 def roofline(point: Point, precision: str, limits: Mapping[str, float]) -> float:
-    """Milliseconds that a call takes at best, if reading and computing do not overlap: bytes / rate + operations / rate.
+    """Milliseconds that a call takes at best if reading and computing do not overlap: bytes and operations by rates.
 
     After S. Williams, A. Waterman and D. Patterson, "Roofline", Communications of the ACM 52 (2009).
     """

@@ -11,7 +11,7 @@ import numpy as np
 from torchless.drawing import COLOURS, FAINT, INK, matplotlib, reproducible, style
 
 from ..peers.table import Row, Runs, replace
-from .fits import SOCKET_GB_S, Fit, polynomial, roofline, with_cores
+from .fits import SOCKET_GB_S, Fit, overhead, polynomial, roofline, with_cores
 from .series import BERT, GPT2, SERIES, Point
 
 CORES = (8, 16, 32, 64)
@@ -50,7 +50,7 @@ def rooflines(content: Content, *, quick: bool = False) -> dict[tuple[str, str],
         if point.kind in _KINDS:
             bound = roofline(point, row["precision"], content["limits"][str(row["threads"])])
             pairs.setdefault((point.kind, row["precision"]), []).append((bound, row["ms"]))
-    return {key: polynomial(*zip(*found, strict=True), 1) for key, found in pairs.items()}
+    return {key: overhead(*zip(*found, strict=True)) for key, found in pairs.items()}
 
 
 def draw(content: Content, path: Path) -> None:
@@ -126,9 +126,9 @@ def _predictions(bounds: Mapping[tuple[str, str], Fit], limits: Mapping[str, Map
                 yield _line([f"{title}, {precision}", *(f"{fit.at(bound):.1f}" for bound in each)])
     yield ""
     yield (
-        f"Predictions assume that every core computes and reads as one thread here does, up to {SOCKET_GB_S:.0f} GB/s for "
-        "all of them (eight channels of DDR4-3200), that work divides evenly among them, and that what is not in the "
-        "roofline stays as it is: they are what to reach, not what was seen."
+        f"Predictions assume that every core computes and reads as one thread here does, up to {SOCKET_GB_S:.0f} GB/s "
+        "for all of them (eight channels of DDR4-3200), that work divides evenly among them, and that what is not in "
+        "the roofline stays as it is: they are what to reach, not what was seen."
     )
 
 

@@ -55,7 +55,7 @@ class Point:
         model: that is called.
         rows: sequences, or beams.
         length: tokens of each text, or in the cache.
-        kind: ``"encode"``, ``"step"`` of a greedy search, or ``"beams"``: a step of a beam search, its selection included.
+        kind: ``"encode"``, ``"step"`` of a greedy search, or ``"beams"``: a step of a beam search with its selection.
     """
 
     x: int
