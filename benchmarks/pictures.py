@@ -1,17 +1,16 @@
 """One picture of all measurements beside peers, for README.md.
 
-``python -m benchmarks.pictures`` reads results/generation.json and results/recognition.json, and writes
-results/overview.svg and results/overview.png. Every point is one cell: how many times as long a peer takes. Where a
-cell has several variants of a precision, such as int8 with static and with dynamic ranges, the fastest of each side is
-compared. Each ratio is of one day.
+``python -m benchmarks.pictures`` reads results/generation.json, recognition.json and footprint.json, and writes
+results/overview.svg and overview.png. Every point is one cell: how many times as long a peer takes. Where a cell has
+several variants of a precision, such as int8 with static and with dynamic ranges, the fastest of each side is
+compared. Each ratio is of one machine and one day. Below, what a process needs up to its first answer.
 """
 
 from __future__ import annotations
 
-import math
+import statistics
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ from torchless.drawing import COLOURS, FAINT, GREY, INK, matplotlib, reproducibl
 
 from .measure import RESULTS, read
 from .peers import models, recognition_models
-from .peers.table import OURS, Row, family, same_run
+from .peers.table import OURS
+from .ratios import FAMILIES, FIRST, ONCE, WHOLE, FirstAnswer, Ratio, first_answers, ratios
 
-FAMILIES = {"fp32": "float32", "int8": "int8"}
-WHOLE, FIRST, ONCE = "generating 64 tokens", "up to the first token", "text, speech and vision: a call"
 _PEERS = {
     "torch": GREY, "torch-compile": INK, "optimum": COLOURS[0], "openvino": COLOURS[2], "ctranslate2": COLOURS[1],
     "faster-whisper": COLOURS[4], "onnxruntime-genai": COLOURS[3], "onnx-asr": COLOURS[5], "numpy": COLOURS[6],
@@ -33,96 +31,49 @@ _GAP = 1.3  # steps between two models
 _TICKS = (0.25, 0.5, 1, 2, 5, 10, 20)
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """One cell beside one peer.
-
-    Attributes:
-        section: what was timed.
-        model: its name.
-        kind: the precision, a key of :data:`FAMILIES`.
-        peer: the engine.
-        times: how many times as long it takes as this project.
-        machine: what both ran on.
-        date: of the run.
-    """
-
-    section: str
-    model: str
-    kind: str
-    peer: str
-    times: float
-    machine: str
-    date: str
-
-
 def main() -> None:
     """Draw from the results that are there."""
     found = ratios(read("generation")["rows"], read("recognition")["rows"])
     if not found:
         raise SystemExit(f"{RESULTS} has no results to draw: run benchmarks.generation or benchmarks.recognition first")
-    for path in draw(found, RESULTS):
+    for path in draw(found, first_answers(read("footprint")["rows"]), RESULTS):
         print(path)
 
 
-def ratios(generation: Iterable[Row], recognition: Iterable[Row]) -> list[Ratio]:
-    """Every cell beside every peer of its precision, on the same machine and day.
-
-    Args:
-        generation: rows of results/generation.json; the time of an answer is that of all its tokens.
-        recognition: rows of results/recognition.json.
-    """
-    cells: dict[tuple[Any, ...], list[tuple[Row, float]]] = {}
-    for row in generation:
-        shape = (row["batch"], row["input"], row["beams"])
-        name = models.MODELS[row["model"]]
-        whole = row["prefill_ms"] + (row["new"] - 1) * row["step_ms"]
-        for section, ms in ((WHOLE, whole), (FIRST, row["prefill_ms"])):
-            cells.setdefault((section, name, family(row["contender"]), shape), []).append((row, ms))
-    for row in recognition:
-        shape = (row["work"], row["input"], row["batch"])
-        name = recognition_models.MODELS[row["case"]]
-        cells.setdefault((ONCE, name, family(row["contender"]), shape), []).append((row, row["ms"]))
-    return [
-        ratio
-        for (section, name, kind, _), cell in cells.items()
-        if kind in FAMILIES
-        for ratio in _beside_peers(section, name, kind, cell)
-    ]
-
-
-def _beside_peers(section: str, name: str, kind: str, cell: Sequence[tuple[Row, float]]) -> list[Ratio]:
-    """A cell beside each peer, the fastest variant of both."""
-    best: dict[str, Ratio] = {}
-    fastest: dict[str, float] = {}
-    for row, ms in cell:
-        peer = row["contender"].split()[0]
-        ours = [other_ms for other, other_ms in cell if other["contender"].startswith(OURS) and same_run(row, other)]
-        if row["contender"].startswith(OURS) or not ours or ms >= fastest.get(peer, math.inf):
-            continue
-        fastest[peer] = ms
-        best[peer] = Ratio(section, name, kind, peer, ms / min(ours), row["machine"], row["date"])
-    return list(best.values())
-
-
-def draw(found: Sequence[Ratio], folder: Path) -> list[Path]:
+def draw(found: Sequence[Ratio], started: Sequence[FirstAnswer], folder: Path) -> list[Path]:
     """Write overview.svg and overview.png into a folder; returns them."""
     figures, agg = matplotlib()
     with reproducible("overview"):
         figure = figures.Figure(layout="constrained")
         agg.FigureCanvasAgg(figure)
-        _fill(figure, found)
+        _fill(figure, found, started)
         svg, png = folder / "overview.svg", folder / "overview.png"
         figure.savefig(svg, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
         figure.savefig(png, dpi=150, metadata={"Software": None})
     return [svg, png]
 
 
-def _fill(figure: Any, found: Sequence[Ratio]) -> None:
+def _fill(figure: Any, found: Sequence[Ratio], started: Sequence[FirstAnswer]) -> None:
+    """Ratios above, first answers below, and how to read them."""
+    heights, titles, total = _places(found)
+    engines = list(dict.fromkeys(answer.engine for answer in started))
+    below = 0.85 + 0.24 * len(engines) if engines else 0.0
+    above = _STEP * total + 1.2
+    figure.set_size_inches(10.2, above + below + 0.7)
+    parts = figure.subfigures(2 if engines else 1, 1, squeeze=False, height_ratios=[above, below] if engines else None)
+    _ratios(parts[0][0], found, heights, titles, total)
+    if engines:
+        for axes, name in zip(parts[1][0].subplots(1, 2, sharey=True), ("seconds", "mib"), strict=True):
+            _first_answers(axes, started, engines, name)
+    _foot(figure, found, started)
+
+
+def _ratios(
+    figure: Any, found: Sequence[Ratio], heights: Mapping[tuple[str, str, str], float], titles: Mapping[str, float],
+    total: float,
+) -> None:  # fmt: skip
     """A column for each precision, a row for each model and peer, models of a section together."""
     kinds = [kind for kind in FAMILIES if any(ratio.kind == kind for ratio in found)]
-    heights, titles, total = _places(found)
-    figure.set_size_inches(10.2, _STEP * total + 1.9)
     grid = figure.subplots(1, len(kinds), sharey=True, sharex=True, squeeze=False)[0]
     low, high = min(min(ratio.times for ratio in found), 0.8), max(max(ratio.times for ratio in found), 1.25)
     for axes, kind in zip(grid, kinds, strict=True):
@@ -152,6 +103,26 @@ def _fill(figure: Any, found: Sequence[Ratio]) -> None:
     _legend(figure, found)
 
 
+def _first_answers(axes: Any, started: Sequence[FirstAnswer], engines: Sequence[str], name: str) -> None:
+    """A bar up to the median of what was measured of each engine, and a point for each model."""
+    title = {"seconds": "from the start of a process to its first answer, s", "mib": "memory until then, MiB"}[name]
+    style(axes)
+    for place, engine in enumerate(engines):
+        several = [float(getattr(answer, name)) for answer in started if answer.engine == engine]
+        middle = statistics.median(several)
+        axes.barh(place, middle, color=INK if engine == OURS.strip() else FAINT, height=0.55)
+        if len(several) > 1:
+            axes.scatter(several, [place] * len(several), s=8, color=GREY, zorder=3)
+        axes.annotate(f"{middle:.3g}", (max(several), place), textcoords="offset points", xytext=(5, 0), va="center",
+                      fontsize=8, color=INK)  # fmt: skip
+    axes.set_yticks(range(len(engines)), engines, fontsize=8, color=INK)
+    axes.set_ylim(len(engines) - 0.5, -0.5)
+    axes.set_xlim(0, 1.12 * max(float(getattr(answer, name)) for answer in started))
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+
+
 def _heading(axes: Any, found: Sequence[Ratio]) -> None:
     """What a column shows, and how often a peer is ahead."""
     behind = sum(ratio.times < 1 for ratio in found)
@@ -178,7 +149,7 @@ def _places(found: Sequence[Ratio]) -> tuple[dict[tuple[str, str, str], float], 
         titles[section] = at
         at += 2
         for model in (name for name in order if any(ratio.model == name for ratio in inside)):
-            peers = [peer for peer in _PEERS if any((ratio.model, ratio.peer) == (model, peer) for ratio in inside)]
+            peers = _peers([ratio for ratio in inside if ratio.model == model])
             at += max(0, 3 - len(peers)) / 2  # a name may take two lines
             for peer in peers:
                 heights[section, model, peer] = at
@@ -200,7 +171,7 @@ def _points(axes: Any, found: Sequence[Ratio], heights: Mapping[tuple[str, str, 
         times = [ratio.times for ratio in found if (ratio.section, ratio.model, ratio.peer) == (section, model, peer)]
         if not times:
             continue
-        colour = _PEERS[peer]
+        colour = _PEERS.get(peer, INK)
         axes.plot([min(times), max(times)], [place, place], color=colour, linewidth=1, alpha=0.5, zorder=2)
         faces = ["white" if ratio < 1 else colour for ratio in times]
         axes.scatter(times, [place] * len(times), s=15, facecolors=faces, edgecolors=colour, linewidths=1.2, zorder=3)
@@ -214,25 +185,41 @@ def _points(axes: Any, found: Sequence[Ratio], heights: Mapping[tuple[str, str, 
                           fontsize=7, color=GREY)  # fmt: skip
 
 
+def _peers(found: Sequence[Ratio]) -> dict[str, str]:
+    """The peers that were measured, each with its colour."""
+    names = {ratio.peer for ratio in found}
+    return {peer: _PEERS.get(peer, INK) for peer in [*_PEERS, *sorted(names - set(_PEERS))] if peer in names}
+
+
 def _legend(figure: Any, found: Sequence[Ratio]) -> None:
-    """The peers by colour above, and below how to read it and what was measured on."""
+    """The peers by colour, above."""
     from matplotlib.lines import Line2D
 
-    peers = [peer for peer in _PEERS if any(ratio.peer == peer for ratio in found)]
-    handles = [Line2D([], [], color=_PEERS[peer], marker="o", markersize=4, linewidth=1) for peer in peers]
-    figure.legend(handles, peers, loc="outside upper center", ncols=len(peers), frameon=False, fontsize=8.5,
+    peers = _peers(found)
+    handles = [Line2D([], [], color=colour, marker="o", markersize=4, linewidth=1) for colour in peers.values()]
+    figure.legend(handles, list(peers), loc="outside upper center", ncols=len(peers), frameon=False, fontsize=8.5,
                   labelcolor=INK, handlelength=1.2, columnspacing=1.2)  # fmt: skip
-    days: dict[str, list[str]] = {}
-    for ratio in found:
-        days.setdefault(ratio.machine, []).append(ratio.date)
-    machines = [f"{machine}, {' to '.join(sorted({min(dates), max(dates)}))}" for machine, dates in days.items()]
+
+
+def _foot(figure: Any, found: Sequence[Ratio], started: Sequence[FirstAnswer]) -> None:
+    """How to read it, and what was measured on."""
     foot = (
         "Each point is one cell: a batch size, an input length and a number of beams; hollow where the peer is ahead, "
         "the furthest with its number. Weights are random at real sizes. Of int8, whose exactness differs by "
         "engine, the faster of dynamic and static ranges on both sides; how near answers are to float32's is in "
-        f"benchmarks/README.md. Measured with 2 threads on {'; '.join(machines)}. Each ratio is of one day."
+        f"benchmarks/README.md. Measured with 2 threads on {_machines(found)}. Ratios are of one machine and one day."
     )
+    if started:
+        foot += f" First answers: the shipped checkpoints, of a few MB, on {_machines(started)}."
     figure.supxlabel("\n".join(textwrap.wrap(foot, 190)), x=0.01, ha="left", fontsize=7, color=GREY)
+
+
+def _machines(measured: Sequence[Ratio | FirstAnswer]) -> str:
+    """Machines, each with its first and last day."""
+    days: dict[str, list[str]] = {}
+    for one in measured:
+        days.setdefault(one.machine, []).append(one.date)
+    return "; ".join(f"{machine}, {' to '.join(sorted({min(dates), max(dates)}))}" for machine, dates in days.items())
 
 
 if __name__ == "__main__":

@@ -62,7 +62,9 @@ def lines(figure: Any, rows: Sequence[Row], name: str, along: str) -> str:
     upwards(grid, [amount for row in rows for amount in (value(row, name), _tail(row, name, "p90"))])
     grid[0].set_ylabel(_unit(name, grid[0]), color=INK)
     legend(figure, looks)
-    return ("median, band to the 90th percentile" if name in METRICS else "") + left_out
+    many = name in METRICS
+    note = "median" if many and quantity(name).higher else "median, band to the 90th percentile" if many else ""
+    return note + left_out
 
 
 def bars(figure: Any, rows: Sequence[Row], name: str) -> str:
@@ -73,13 +75,13 @@ def bars(figure: Any, rows: Sequence[Row], name: str) -> str:
     for place, row in enumerate(rows):
         look = looks[_variant(row, rows)]
         axes.barh(place, value(row, name), color=look.colour, alpha=look.alpha, height=0.62)
-        metric = row.metrics.get(name)
-        if metric is not None:
-            axes.plot([metric.p50, metric.p90], [place, place], color=look.colour, linewidth=1.5)
-            axes.plot([metric.p99], [place], color=look.colour, marker="o", markersize=3)
+        p90, p99 = (_tail(row, name, part) for part in ("p90", "p99"))
+        axes.plot([value(row, name), p90], [place, place], color=look.colour, linewidth=1.5)
+        if p99 > value(row, name):
+            axes.plot([p99], [place], color=look.colour, marker="o", markersize=3)
     unit = quantity(name).unit
     bar_axes(axes, [f"{_variant(row, rows)}\n{measured(row, name)} {unit}" for row in rows])
-    return "bar to the median, line to the 90th percentile, dot at the 99th"
+    return "medians" if quantity(name).higher else "bar to the median, line to the 90th percentile, dot at the 99th"
 
 
 def callers(figure: Any, rows: Sequence[Row]) -> str:
@@ -178,8 +180,8 @@ def _along(row: Row, name: str) -> float:
 
 
 def _tail(row: Row, name: str, part: str) -> float:
-    """A percentile, or the value itself where it was measured once."""
-    metric = row.metrics.get(name)
+    """A percentile of the slowest; the value itself where it was measured once, or where more of it is better."""
+    metric = None if quantity(name).higher else row.metrics.get(name)
     return value(row, name) if metric is None else float(getattr(metric, part))
 
 

@@ -47,7 +47,7 @@ CHARTS = (
     Chart("throughput", "throughput_per_s", "Throughput", ("batch",), single=False),
     Chart("first-token", "first_token_ms", "Time to the first token", (*_INPUTS, "batch", "beams")),
     Chart("token", "token_ms", "Time for each further token", (*_INPUTS, "batch", "beams")),
-    Chart("real-time", "real_time_factor", "Seconds of sound heard in a second", ("seconds", "batch")),
+    Chart("real-time", "real_time_factor", "Seconds of sound heard per second", ("seconds", "batch")),
 )
 """The pictures of what one caller sees."""
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.pictures import FIRST, ONCE, WHOLE, draw, main, ratios
+from benchmarks.measure import read
+from benchmarks.pictures import draw, main
+from benchmarks.ratios import FIRST, ONCE, WHOLE, FirstAnswer, first_answers, ratios
 
 pytest.importorskip("matplotlib")
 
@@ -25,6 +27,10 @@ def recognized(contender: str, ms: float, **changed: Any) -> dict[str, Any]:
 
 def times(found: list[Any], section: str) -> dict[tuple[str, str], float]:
     return {(ratio.kind, ratio.peer): ratio.times for ratio in found if ratio.section == section}
+
+
+def words(svg: Path) -> list[str]:
+    return ["".join(text.itertext()) for text in ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_an_answer_takes_the_prefill_and_the_steps() -> None:
@@ -57,14 +63,14 @@ def test_ratios_are_of_one_run(other: dict[str, str]) -> None:
 
 def test_the_picture_says_where_a_peer_is_ahead(tmp_path: Path) -> None:
     rows = [recognized("torchless fp32", 10), recognized("torch fp32", 20), recognized("openvino fp32", 8)]
-    svg, png = draw(ratios([], rows), tmp_path)
+    svg, png = draw(ratios([], rows), [], tmp_path)
     assert png.read_bytes().startswith(b"\x89PNG")
-    texts = ["".join(text.itertext()) for text in ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}text")]
+    texts = words(svg)
     assert "float32: ahead in 1 of 2 comparisons" in texts
     assert {"0.80", "torch", "openvino", "BERT-base 109M"} <= set(texts)
     assert "int8" not in " ".join(text for text in texts if "comparisons" in text)
     assert "M, 2 CPUs, 2026-11-24" in " ".join(texts)
-    assert svg.read_bytes() == draw(ratios([], rows), tmp_path)[0].read_bytes()
+    assert svg.read_bytes() == draw(ratios([], rows), [], tmp_path)[0].read_bytes()
 
 
 def test_nothing_to_draw(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,11 +79,23 @@ def test_nothing_to_draw(monkeypatch: pytest.MonkeyPatch) -> None:
         main()
 
 
-def test_the_results_that_are_there_are_all_drawn(root: Path) -> None:
-    """Every contender of the committed results has a colour."""
-    from benchmarks.measure import read
-    from benchmarks.pictures import _PEERS
+def test_first_answers_are_drawn_below(tmp_path: Path) -> None:
+    rows = [
+        {"what": "import torchless, beside its dependencies", "process_s": 0.2, "MiB": 1.8, **RUN},
+        {"what": "first answer, torchless", "process_s": 0.25, "MiB": 70.0, **RUN},
+        {"what": "first answer, transformers", "process_s": 4.7, "MiB": 355.0, **RUN},
+    ]
+    found = first_answers(rows)
+    assert found[0] == FirstAnswer("torchless", 0.25, 70.0, RUN["machine"], RUN["date"])
+    assert [answer.engine for answer in found] == ["torchless", "transformers"]
+    cells = [recognized("torchless fp32", 10), recognized("another fp32", 20)]
+    shown = words(draw(ratios([], cells), found, tmp_path)[0])
+    assert {"0.25", "4.7", "70", "355", "memory until then, MiB"} <= set(shown)
+    assert "another" in shown  # a peer that has no colour of its own
 
+
+def test_all_results_that_are_there_are_understood() -> None:
     found = ratios(read("generation")["rows"], read("recognition")["rows"])
-    assert {ratio.peer for ratio in found} <= set(_PEERS)
-    assert all(ratio.times > 0 for ratio in found)
+    assert len(found) > 300
+    assert all(0.01 < ratio.times < 100 for ratio in found)
+    assert first_answers(read("footprint")["rows"])
