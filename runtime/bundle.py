@@ -202,7 +202,8 @@ class Bundle:
                 if graph is not None:
                     for file in (graph.model, *graph.data):
                         check_size(self.folder, file)
-                session = Session(path, self.settings, graph and "+".join(f.sha256 for f in (graph.model, *graph.data)))
+                digest = "+".join(file.sha256 for file in (graph.model, *graph.data)) if graph else None
+                session = Session(path, self.settings, digest)
                 if graph is not None:
                     _check_signature(path, graph, session)
                 if CUDA in session.providers:

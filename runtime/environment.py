@@ -39,7 +39,7 @@ def onnxruntime() -> Any:
 
 def _installed_builds() -> set[str]:
     """Which builds have metadata on the path; ``importlib.metadata`` would load email, zipfile and sockets for it."""
-    found = set()
+    found: set[str] = set()
     for folder in sys.path:
         with contextlib.suppress(OSError):  # the path may name archives and folders that are not there
             names = [path.name for path in Path(folder).iterdir()]

@@ -41,6 +41,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .alignment import align
 from .binding import runtime_errors
 from .environment import onnxruntime
 from .errors import OptionError, user_stacklevel
@@ -66,8 +67,10 @@ def checked(value: Any) -> bool | str:
     Raises:
         OptionError: it is something else.
     """
-    if isinstance(value, bool) or value == "auto":
+    if isinstance(value, bool):
         return value
+    if value == "auto":
+        return "auto"
     if isinstance(value, (str, os.PathLike)) and os.fspath(value):
         return str(Path(value).expanduser().absolute())
     raise OptionError(f"optimized must be True, False, 'auto' or a folder, not {value!r}")
@@ -104,6 +107,7 @@ def open_session(path: Path, digest: str | None, setting: bool | str, options: M
     """
     if setting is False or "optimized_model_filepath" in options:
         return load(path)
+    failures: tuple[type[Exception], ...] = (OSError, *runtime_errors())
     try:
         place = folder(setting)
         if setting == "auto" and not place.is_dir():
@@ -114,7 +118,7 @@ def open_session(path: Path, digest: str | None, setting: bool | str, options: M
             _write(entry, description, path, load)
         if _is_whole(entry, description):
             return load(entry / _GRAPH, more=_as_it_is())
-    except (OSError, *runtime_errors()) as error:
+    except failures as error:
         session = load(path)  # where the graph itself is at fault, this says so
         if setting != "auto":
             warnings.warn(
@@ -186,6 +190,8 @@ def _write(entry: Path, description: Mapping[str, Any], path: Path, load: Load) 
             new = Path(made) / "entry"
             new.mkdir()
             load(path, more=_saving(new))
+            if (new / _WEIGHTS).exists():  # a graph of small weights has none
+                align(new / _GRAPH, new / _WEIGHTS)
             content = {"description": description, "files": _files(new)}
             (new / _ENTRY).write_text(json.dumps(content), encoding="utf-8")
             for file in new.iterdir():
