@@ -49,7 +49,7 @@ class Scheme:
         symmetric: q8, q4: no zero points. Embeddings of 4 bits with an odd number of blocks in a row never have them.
         accuracy_level: q8, q4: ONNX Runtime's: 4 multiplies in int8, 1 in float32; None takes what was measured best.
         method: int8-static: how the range of an activation follows from what was seen. ``"minmax"`` keeps the same
-            answers nearly as well and is calibrated in half the time; ``"entropy"`` loses much where models generate.
+            answers nearly as well; ``"entropy"`` loses much where models generate.
         percentile: int8-static: share of the values, in percent, that the range of ``method="percentile"`` holds.
         exclude: names of weights or nodes that stay as they are, with ``*`` and ``?``.
         rest: a scheme for what ``exclude`` leaves, where a search found that to be better than float32.

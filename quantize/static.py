@@ -21,10 +21,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from .attention import standardize
-from .calibration import Range
 from .converted import Converted
 from .convolutions import Convolution, convolutions
 from .dynamic import Int8, reduces
+from .histogram import Range
 from .products import MICROSOFT, Product, array_of, name_of
 from .rewriting import Candidates, Rewriter
 from .schemes import Scheme

@@ -14,12 +14,13 @@ from torchless.files import inside
 from torchless.manifest import FILE_NAME, Manifest
 
 from . import saving
-from .calibration import Range, calibrate
+from .calibration import calibrate
 from .conversion import convert_role
 from .converted import Converted
 from .drift import Drift
 from .evaluation import Scores, evaluate
 from .forced import Forced, continues
+from .histogram import Range
 from .labelled import Labelled
 from .measure import Measured, compare, outputs_drift
 from .plans import in_float32

@@ -11,8 +11,9 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
 from onnxruntime.quantization.calibrate import HistogramCollector, create_calibrator
 
 from torchless import OptionError
-from torchless.quantize import calibration
-from torchless.quantize.calibration import BINS, LEVELS, Range, calibrate, entropy, within
+from torchless.quantize import calibration, observer
+from torchless.quantize.calibration import BINS, LEVELS, calibrate, entropy, within
+from torchless.quantize.histogram import Histogram, Range
 
 from .graphs import build, random
 
@@ -209,28 +210,72 @@ def test_extremes_as_in_onnx_runtime(tmp_path: Path) -> None:
 
 
 def test_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where few activations fit in memory the graph runs more often, to the same end."""
+    """Where few activations fit in memory fewer rows run at a time, or the graph runs more often, to the same end."""
     given = feeds()
     names = ["p", "a", "r", "y"]
     wanted = {method: calibrate(model(), names, given, method, 99.0) for method in ("minmax", "entropy", "percentile")}
     runs: list[list[str]] = []
-    run = calibration.Session.run
+    run = observer.Session.run
 
-    def counted(self: calibration.Session, feed: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+    def counted(self: observer.Session, feed: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
         runs.append(names)
         return run(self, feed, names)
 
-    monkeypatch.setattr(calibration.Session, "run", counted)
-    calibrate(model(), names, given)
+    monkeypatch.setattr(observer.Session, "run", counted)
+    calibrate(model(), names, given, "percentile")
     assert len(runs) == 1 + len(given)
     runs.clear()
     largest = max(feed["x"].size for feed in given) // 6 * 5 * 4
-    monkeypatch.setattr(calibration, "_MEMORY", 2 * largest)
+    monkeypatch.setattr(observer, "_MEMORY", 2 * largest)
     assert calibrate(model(), names, given) == wanted["minmax"]
-    assert [len(names) for names in runs] == [4] + [2] * 2 * len(given)
-    monkeypatch.setattr(calibration, "_MEMORY", 1)
+    assert [len(names) for names in runs] == [4] + [4] * 2 * len(given), "of two rows one at a time"
+    runs.clear()
+    monkeypatch.setattr(observer, "_MEMORY", 1)
     for method in wanted:
         assert calibrate(model(), names, given, method, 99.0) == wanted[method]
+    assert len(runs) == 3 * (1 + 2 * 4 * len(given))
+
+
+def test_rows_stay_together_where_an_input_has_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number of the caller, or a table beside the batch: then the activations are had in turns."""
+    names = ["p", "a", "r", "y"]
+    for kind in ("float", "float[m, 5]"):
+        graph = build(GRAPH.replace("float[5] c)", f"float[5] c, {kind} d)"), w=WEIGHT, c=BIAS)
+        given = [feed | {"d": np.zeros((2, 5)[: 2 * (kind != "float")], np.float32)} for feed in feeds()]
+        wanted = calibrate(graph, names, given, "percentile")
+        with monkeypatch.context() as little:
+            little.setattr(observer, "_MEMORY", 1)
+            assert calibrate(graph, names, given, "percentile") == wanted
+
+
+def extremes(values: np.ndarray) -> Range:
+    return Range(float(values.min()), float(values.max()))
+
+
+def test_numbers_counted_as_they_come() -> None:
+    """In any order, with ends beyond any before, the counts are those of numpy.histogram."""
+    rng = np.random.default_rng(5)
+    parts = [np.zeros(3, np.float32)]
+    parts += [(rng.standard_normal(1000) * scale).astype(np.float32) for scale in (1e-6, 1.0, 300.0, 0.02)]
+    parts += [np.array([3.4e38, -3.4e38], np.float32)]
+    found = Histogram()
+    for place, part in enumerate(parts):
+        found.widen(extremes(part))
+        found.count(part)
+        counted = np.concatenate(parts[: place + 1])
+        assert found.seen == Range(counted.min(), counted.max())
+        assert found.counts.sum() == counted.size
+        if place:
+            most = float(np.abs(counted).max())
+            assert most < found.reach <= 2 * most
+            edges = np.linspace(-found.reach, found.reach, len(found.counts) + 1)
+            np.testing.assert_array_equal(found.counts, np.histogram(counted.astype(np.float64), edges)[0])
+    few = Histogram()
+    few.widen(extremes(parts[2]))
+    few.count(parts[2])
+    reach = float(np.abs(parts[2]).max())
+    wanted, _ = np.histogram(parts[2], BINS, range=(-reach, reach))
+    assert np.abs(np.cumsum(few.binned(BINS, reach)) - np.cumsum(wanted)).max() <= 3, "a quarter of a bin at the most"
 
 
 def test_large_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,14 +284,14 @@ def test_large_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(saving, "_EXTERNAL_ABOVE", 10)
     seen: list[list[str]] = []
-    save = calibration.save
+    save = observer.save
 
     def observed(graph: ir.Model, path: Path) -> tuple[Path, ...]:
         files = save(graph, path)
         seen.append([str(file) for file in files])
         return files
 
-    monkeypatch.setattr(calibration, "save", observed)
+    monkeypatch.setattr(observer, "save", observed)
     given = feeds()
     found = calibrate(model(), ["p"], given)["p"]
     assert close(found, activations(given)["p"].min(), activations(given)["p"].max())

@@ -6,10 +6,11 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from torchless.quantize.calibration import Range, calibrate
+from torchless.quantize.calibration import calibrate
 from torchless.quantize.conversion import convert_role
 from torchless.quantize.converted import Converted
 from torchless.quantize.dynamic import quantize
+from torchless.quantize.histogram import Range
 from torchless.quantize.schemes import Scheme
 from torchless.quantize.static import convert, quantize_filters, steps, wanted
 
