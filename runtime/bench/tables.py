@@ -106,14 +106,18 @@ def heading(result: Result) -> list[str]:
     """What was measured, where, and with which versions: a line each."""
     bundle = result.bundle
     kind = ", ".join(str(bundle[name]) for name in ("task", "model_type") if bundle.get(name))
-    others = [str(other) for other in bundle.get("others") or ()]
-    name = re.split(r"[/\\]", str(bundle.get("folder", "")).rstrip("/\\"))[-1]
+    name, *others = (_last(str(folder)) for folder in (bundle.get("folder", ""), *(bundle.get("others") or ())))
     title = f"{name}: {kind}" if kind else name
     return [
         title + (f"; with {', '.join(others)}" if others else ""),
         facts({name: result.machine.get(name) for name in _HEADING}),
         ", ".join(f"{package} {version}" for package, version in result.versions.items()),
     ]
+
+
+def _last(folder: str) -> str:
+    """The name of a folder on whichever system."""
+    return re.split(r"[/\\]", folder.rstrip("/\\"))[-1]
 
 
 def facts(machine: Mapping[str, Any]) -> str:

@@ -46,6 +46,13 @@ def test_a_median_moves_if_intervals_are_apart_and_further_than_processes_differ
     assert change.ratio == pytest.approx(10 / ms)
 
 
+def test_few_measurements_prove_nothing() -> None:
+    old, new = (row(metrics={"latency_ms": replace(summary(ms), n=4)}) for ms in (10.0, 20.0))
+    assert one(old, new).verdict == "same"
+    assert one(old, row(ms=20.0)).verdict == "same"
+    assert one(row(ms=10.0), row(ms=20.0)).verdict == "worse"
+
+
 def test_more_sound_in_a_second_is_better() -> None:
     old, new = (row(metrics={"real_time_factor": summary(factor)}) for factor in (20.0, 30.0))
     assert (one(old, new, "real_time_factor").verdict, one(old, new, "real_time_factor").ratio) == ("better", 1.5)

@@ -172,6 +172,6 @@ def test_a_machine_in_words() -> None:
     machine = {"processor": "P", "features": ["a", "b"], "cpus": 2, "gpus": [], "system": None, "dice": 6}
     assert facts(machine) == "P, with a b, 2 CPUs, dice 6"
     assert text(result(machine=machine, bundle={"folder": "x/y/"})).startswith("y\nP, 2 CPUs\n")
-    assert text(replace(result(), bundle={"folder": "m", "others": ["n", "o"], "task": "t"})).startswith(
+    assert text(replace(result(), bundle={"folder": "m", "others": ["a/n", "b\\o\\"], "task": "t"})).startswith(
         "m: t; with n, o"
     )
