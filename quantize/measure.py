@@ -13,6 +13,7 @@ from pathlib import Path
 
 from torchless.bundle import Bundle
 from torchless.errors import OptionError, SessionError
+from torchless.files import graph_bytes
 from torchless.generation.generator import ENCODER
 from torchless.session import Array, Session
 
@@ -151,15 +152,6 @@ def outputs_drift(expected: Bundle, variant: Bundle, feeds: Feeds, forced: Force
         return (forced or Forced(expected, feeds.by_role)).drift(variant)
     (role,) = [role for role in expected.dtypes if logits_of(expected.session(role).outputs)] or ["model"]
     return drift(expected.session(role), variant.session(role), feeds.by_role[role])
-
-
-def graph_bytes(bundle: Bundle, role: str) -> int:
-    """Bytes of a graph's ONNX file and of its weight files."""
-    dtype, path = bundle.dtype(role), bundle.session(role).path
-    if bundle.manifest is not None:
-        graph = bundle.manifest.graphs[role][dtype]
-        return sum(file.bytes for file in (graph.model, *graph.data))
-    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*") if file.is_file())
 
 
 def _typical(feeds: Sequence[Mapping[str, Array]]) -> list[Mapping[str, Array]]:

@@ -27,6 +27,7 @@ _FILES = {
     "png": None, "svg": None,
 }  # fmt: skip
 _PICTURES = ("png", "svg")
+_OPTIMIZED = {"auto": "auto", "yes": True, "no": False}
 _OPTIONS = (
     "batch", "length", "seconds", "threads", "device", "new_tokens", "beams", "concurrency", "concurrency_mode",
     "repeats", "min_time", "warmup", "starts", "against", "task",
@@ -46,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", nargs="+", type=int, metavar="N", help="inside one operator, for each worker (default: all CPUs)")
     add("--dtype", nargs="+", metavar="DTYPE", help="variants of the graphs, or ROLE=DTYPE of each (default: auto)")
     add("--device", nargs="+", metavar="DEVICE", help="cpu, cuda, cuda:1, auto (default: cpu)")
+    add(
+        "--optimized",
+        choices=list(_OPTIMIZED),
+        help="graphs in the form that torchless optimize keeps: yes writes it, auto uses what there is (default: auto)",
+    )
     add("--new-tokens", nargs="+", type=int, metavar="N", help="generated for each input (default: 64)")
     add("--beams", nargs="+", type=int, metavar="N", help="of the search (default: 1, greedy)")
     add("--concurrency", nargs="+", type=int, metavar="N", help="workers that call at once, beside one alone")
@@ -102,6 +108,8 @@ def run(parsed: argparse.Namespace, command: str) -> int:
     options = {name: value for name in _OPTIONS if (value := getattr(parsed, name)) is not None}
     if parsed.dtype is not None:
         options["dtype"] = cli_quantize.choices(parsed.dtype)
+    if parsed.optimized is not None:
+        options["optimized"] = _OPTIMIZED[parsed.optimized]
     if parsed.inputs is not None:
         options["inputs"] = _inputs(parsed)
     line = default_line() if not parsed.quiet else lambda text: None

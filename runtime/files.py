@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import BundleError, BundleNotFoundError, IntegrityError
 from .manifest import FileSpec
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -66,6 +69,16 @@ def sha256(path: Path) -> str:
 def file_spec(path: Path, folder: Path) -> FileSpec:
     """Size and SHA-256 of a file of the bundle."""
     return FileSpec(file=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=sha256(path))
+
+
+def graph_bytes(bundle: Bundle, role: str) -> int:
+    """Bytes of a graph's ONNX file and of its weight files, in the variant that the bundle was opened with."""
+    dtype = bundle.dtype(role)
+    if bundle.manifest is not None:
+        graph = bundle.manifest.graphs[role][dtype]
+        return sum(file.bytes for file in (graph.model, *graph.data))
+    path = bundle.folder / bundle.graph_file(role, dtype)
+    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*") if file.is_file())
 
 
 def preprocessor_config(folder: Path, part: str) -> dict[str, Any]:

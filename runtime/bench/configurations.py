@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..bundle import Bundle
-from ..environment import available_memory, cpu_count
+from ..environment import available_memory
 from ..errors import BundleError, InputError, OptionError, SessionError, TaskError
+from ..files import graph_bytes
 from ..pipelines import pipeline
 from ..session import Settings
 from .job import Caller, Job, TimedBundle
-from .memory import graph_bytes
 from .plan import Plan
 from .workload import Work, Workload
 
@@ -144,7 +144,8 @@ class Configurations:
         Raises:
             OptionError: a dtype that no bundle has.
         """
-        found, errors = {}, []
+        found: dict[tuple[str, int, str], Path] = {}
+        errors: list[tuple[int, OptionError]] = []
         for (name, model), (place, dtype), device in product(
             self._models.items(), enumerate(self._plan.dtype), self._plan.device
         ):
@@ -153,10 +154,10 @@ class Configurations:
             except OptionError as error:
                 errors.append((place, error))
         there = {place for _, place, _ in found}
-        for place, error in errors:
+        for place, nowhere in errors:
             if place not in there:
-                raise error
-        self.notes += [f"left out: {error}" for _, error in errors]
+                raise nowhere
+        self.notes += [f"left out: {missing}" for _, missing in errors]
         return found
 
     def _variants(self) -> Iterator[Variant]:
@@ -164,7 +165,8 @@ class Configurations:
         known = set()
         for ((name, place, device), folder), threads in product(self._folders.items(), self._plan.threads):
             asked = self._plan.dtype[place]
-            bundle = TimedBundle(folder, Settings(device=device, threads=threads), asked)
+            settings = Settings(device=device, threads=threads, optimized=self._plan.optimized)
+            bundle = TimedBundle(folder, settings, asked)
             _check_memory(bundle)
             pipeline(self.task, bundle)
             dtypes = dict.fromkeys(bundle.dtype(role) for role in bundle.dtypes if role in bundle.roles)
@@ -180,8 +182,7 @@ class Configurations:
             folder=bundle.folder,
             task=work.task,
             dtype=dtype,
-            device=bundle.settings.device,
-            threads=bundle.settings.threads or cpu_count(),
+            settings=bundle.settings,
             batch_size=work.shape.batch * work.rows,
             options=work.options,
             batches=work.batches,

@@ -27,8 +27,7 @@ class Job:
         folder: the bundle's.
         task: what the pipeline does; may name languages.
         dtype: variant of the graphs.
-        device: where they run.
-        threads: inside one operator.
+        settings: where and how they run.
         batch_size: rows that run together: all of one call's.
         options: the pipeline's.
         batches: lists of inputs; calls take them in turn.
@@ -38,8 +37,7 @@ class Job:
     folder: Path
     task: str
     dtype: str | Mapping[str, str]
-    device: str
-    threads: int
+    settings: Settings
     batch_size: int
     options: Mapping[str, Any]
     batches: tuple[list[Any], ...]
@@ -54,7 +52,7 @@ class Job:
         Raises:
             TorchlessError: the bundle cannot be opened, or an option not be had.
         """
-        bundle = bundle or TimedBundle(self.folder, Settings(device=self.device, threads=self.threads), self.dtype)
+        bundle = bundle or TimedBundle(self.folder, self.settings, self.dtype)
         return Caller(self, pipeline(self.task, bundle, batch_size=self.batch_size, **self.options), bundle.record)
 
 

@@ -1,11 +1,9 @@
-"""Memory of this process, and bytes of a bundle's graphs."""
+"""Memory of this process."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-
-from ..bundle import Bundle
 
 _MIB = 2**20
 
@@ -31,16 +29,6 @@ def proportional_mib() -> float | None:
     """The same, but of a page that n processes share the n-th part; all of it where the system does not tell."""
     found = field(_text("/proc/self/smaps_rollup"), "Pss:")
     return resident_mib() if found is None else found
-
-
-def graph_bytes(bundle: Bundle, role: str) -> int:
-    """Bytes of a graph's ONNX file and of its weight files, in the variant that the bundle was opened with."""
-    dtype = bundle.dtype(role)
-    if bundle.manifest is not None:
-        graph = bundle.manifest.graphs[role][dtype]
-        return sum(file.bytes for file in (graph.model, *graph.data))
-    path = bundle.folder / bundle.graph_file(role, dtype)
-    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*") if file.is_file())
 
 
 def field(text: str, name: str) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ..environment import cpu_count
 from ..errors import OptionError
+from ..optimized import checked
 from .workload import Shape, Workload
 
 ValueT = TypeVar("ValueT")
@@ -45,6 +46,7 @@ class Plan:
     min_time: float | None
     warmup: int
     starts: int
+    optimized: bool | str
 
     def __post_init__(self) -> None:
         for name in ("batch", "length", "threads", "new_tokens", "beams", "concurrency"):
@@ -137,6 +139,7 @@ def plan(
     min_time: float | None,
     warmup: int,
     starts: int,
+    optimized: bool | str,
 ) -> Plan:
     """A plan of single values and of several.
 
@@ -158,6 +161,7 @@ def plan(
         min_time=min_time,
         warmup=warmup,
         starts=starts,
+        optimized=checked(optimized),
     )
 
 

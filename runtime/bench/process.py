@@ -25,11 +25,10 @@ from torchless.environment import onnxruntime
 onnxruntime()
 imported = time.perf_counter()
 import json, pickle, sys
-from torchless import Bundle, Settings, pipeline
-task, folder, device, threads, dtype, batch_size, options, inputs = pickle.load(sys.stdin.buffer)
+from torchless import Bundle, pipeline
+task, folder, settings, dtype, batch_size, options, inputs = pickle.load(sys.stdin.buffer)
 opening = time.perf_counter()
-bundle = Bundle(folder, Settings(device=device, threads=threads), dtype)
-answer = pipeline(task, bundle, batch_size=batch_size, **options)
+answer = pipeline(task, Bundle(folder, settings, dtype), batch_size=batch_size, **options)
 loaded = time.perf_counter()
 from pathlib import Path
 status = Path("/proc/self/status")
@@ -58,7 +57,7 @@ def start(job: Job) -> dict[str, float]:
         SessionError: the process failed.
     """
     content = pickle.dumps(
-        (job.task, job.folder, job.device, job.threads, job.dtype, job.batch_size, dict(job.options), job.batches[0])
+        (job.task, job.folder, job.settings, job.dtype, job.batch_size, dict(job.options), job.batches[0])
     )
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as complaints:
         given.write(content)

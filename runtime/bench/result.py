@@ -56,10 +56,13 @@ class Row:
         mode: ``"alone"``: one call at a time; ``"threads"``: workers that share one pipeline; ``"processes"``: workers
             that have one each.
         workers: calls at the same time; 1 when alone.
-        metrics: ``latency_ms``: a call of the pipeline, from raw input to answer; ``first_token_ms``; ``token_ms``:
-            a decoded step after the first; ``real_time_factor``: seconds of sound heard in a second.
-        values: ``throughput_per_s``: inputs; ``tokens_per_s``: read, or generated where text is; ``cpu_per_call_ms``:
-            time of all threads on processors; ``resident_mib`` and ``peak_mib``: of all workers.
+        metrics: ``latency_ms``: a call of the pipeline, from raw input to answer; ``first_token_ms``: from there until
+            the first token, where there is one beam; ``token_ms``: a decoded step after it, for all inputs of the call;
+            ``real_time_factor``: seconds of sound that a call hears in a second.
+        values: of all workers ``throughput_per_s``: inputs; ``tokens_per_s``: generated, or read where none are;
+            ``cpu_per_call_ms``: time of all threads on processors; ``resident_mib`` and ``peak_mib``: of a fresh process
+            that answers one call, or of all processes (shared pages counted once in the first, by each in the second);
+            not of workers in threads.
     """
 
     bundle: str

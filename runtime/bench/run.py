@@ -47,6 +47,7 @@ def bench(
     min_time: float | None = None,
     warmup: int = 2,
     starts: int = 6,
+    optimized: bool | str = "auto",
     inputs: Sequence[Any] | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -74,6 +75,7 @@ def bench(
         min_time: seconds that each configuration is measured at least, 6 calls however long they take; None is 3.
         warmup: calls before, which do not count.
         starts: processes that are started to measure starting and memory; 0 leaves both out.
+        optimized: whether graphs are opened in their optimized form, as in :class:`~torchless.Settings`.
         inputs: what to call with instead of made inputs: what the pipeline takes. Calls take them in turn.
         progress: see :data:`Progress`.
 
@@ -94,7 +96,7 @@ def bench(
     asked = plan(
         batch=batch, length=length, seconds=seconds, threads=threads, dtype=dtype, device=device, new_tokens=new_tokens,
         beams=beams, concurrency=concurrency, concurrency_mode=concurrency_mode, repeats=repeats, min_time=min_time,
-        warmup=warmup, starts=starts,
+        warmup=warmup, starts=starts, optimized=optimized,
     )  # fmt: skip
     before = machine.load()
     tell = progress or (lambda line: None)

@@ -23,6 +23,7 @@ WORDS = "fine bread water stone tree bird day night".split()
 PLAN = Plan(
     batch=(1,), length=None, seconds=None, threads=(1,), dtype=("auto",), device=("cpu",), new_tokens=None, beams=None,
     concurrency=(), concurrency_mode=("threads",), repeats=10, min_time=None, warmup=0, starts=0,
+    optimized="auto",
 )  # fmt: skip
 
 
@@ -134,6 +135,15 @@ def test_bundles_side_by_side(bundle: Path, tmp_path: Path) -> None:
     assert found.bundle["others"] == [str(other), str(third)]
 
 
+def test_optimized_graphs(bundle: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    found = bench(
+        bundle, optimized=str(kept), threads=1, repeats=1, starts=1, concurrency=1, concurrency_mode="processes"
+    )
+    assert len(list(kept.glob("model-*"))) == 1
+    assert found.settings["optimized"] == str(kept)
+
+
 def test_the_same_by_two_names_is_measured_once(bundle: Path) -> None:
     found = bench(
         bundle, dtype=("auto", "fp32"), device=("cpu", "auto"), threads=(1, 1), batch=[1, 1], repeats=1, starts=0
@@ -219,6 +229,7 @@ def _plan(**changes: Any) -> Plan:
         ({"dtype": "q4"}, "has no 'q4' variant of 'model'; it has"),
         ({"dtype": {"decoder": "q4"}}, "names by role"),
         ({"device": "tpu"}, "device must be"),
+        ({"optimized": 3}, "optimized must be True, False, 'auto' or a folder"),
         ({"length": (65, 1)}, "nothing that can be measured: left out: words, batch 1, 65 .*; left out: .* 1 tokens"),
     ],
 )  # fmt: skip

@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 
 from tests.runtime.factories import make_bundle
-from torchless import Bundle
+from torchless import Bundle, Settings
 from torchless.bench import machine, memory, process, runners
 from torchless.bench.job import Job
 from torchless.bench.process import Worker
 from torchless.bench.runners import Alone, Processes, Threads
 from torchless.bench.timing import Call, Share
 from torchless.errors import InputError, SessionError
+from torchless.files import graph_bytes
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     folder = make_bundle(tmp_path / "words", "text-classification", {"fine": (0.0, 1.0)}, ("NEG", "POS"))
-    return Job(folder, "text-classification", "fp32", "cpu", 1, 2, {}, (["fine fine", "fine"],))
+    return Job(folder, "text-classification", "fp32", Settings(threads=1), 2, {}, (["fine fine", "fine"],))
 
 
 class Sleeper:
@@ -107,7 +108,7 @@ def test_processes_have_a_pipeline_each(job: Job) -> None:
 
 
 def test_a_worker_that_cannot_open_its_bundle(job: Job) -> None:
-    broken = Job(job.folder, job.task, "q4", "cpu", 1, 1, {}, job.batches)
+    broken = Job(job.folder, job.task, "q4", Settings(threads=1), 1, {}, job.batches)
     with pytest.raises(SessionError, match=r"OptionError: .* has no 'q4' variant"):
         Processes(broken, 2, warmup=0)
     with pytest.raises(SessionError, match=r"OptionError: .* has no 'q4' variant"):
@@ -171,7 +172,7 @@ def test_memory_that_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -
 def test_bytes_of_a_graph(job: Job) -> None:
     folder = job.folder / "onnx"
     (folder / "model.onnx_data").write_bytes(bytes(1000))
-    assert memory.graph_bytes(Bundle(job.folder), "model") == (folder / "model.onnx").stat().st_size + 1000
+    assert graph_bytes(Bundle(job.folder), "model") == (folder / "model.onnx").stat().st_size + 1000
 
 
 def test_machine(monkeypatch: pytest.MonkeyPatch) -> None:

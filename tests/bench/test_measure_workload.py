@@ -15,7 +15,7 @@ from tests.runtime.generation_factories import make_causal, make_seq2seq
 from tests.runtime.image_factories import make_classifier
 from tests.runtime.speech.ctc_bundle import make_ctc
 from tests.runtime.speech.whisper_bundle import make_whisper
-from torchless import Bundle, Tokenizer, tasks
+from torchless import Bundle, Settings, Tokenizer, tasks
 from torchless.bench import media, texts
 from torchless.bench.job import Job
 from torchless.bench.workload import Shape, Workload
@@ -97,7 +97,7 @@ def test_as_many_tokens_as_asked_for(tmp_path: Path, task: str, batch: int, beam
     make = make_causal if task == "text-generation" else make_seq2seq
     bundle = Bundle(make(tmp_path, followers))
     work = Workload(bundle, task).work(Shape(batch, length=9, new_tokens=7, beams=beams))
-    job = Job(tmp_path, work.task, "auto", "cpu", 1, batch, work.options, work.batches, beams)
+    job = Job(tmp_path, work.task, "auto", Settings(threads=1), batch, work.options, work.batches, beams)
     tokens, steps, first = counted(job)
     assert (tokens, steps) == (7 * batch, 6), "one batch, its steps not one by one"
     assert first is not None
@@ -135,7 +135,9 @@ def test_sound_beyond_whispers_window(tmp_path: Path) -> None:
     assert workload.work(longer).options["return_timestamps"] is True
     for one in (shape, longer):
         work = workload.work(one)
-        tokens, steps, first = counted(Job(tmp_path, work.task, "auto", "cpu", 1, 1, work.options, work.batches))
+        tokens, steps, first = counted(
+            Job(tmp_path, work.task, "auto", Settings(threads=1), 1, work.options, work.batches)
+        )
         assert tokens >= 4
         assert steps < tokens
         assert first is not None
@@ -238,4 +240,4 @@ def test_nothing_warns(tmp_path: Path) -> None:
     work = Workload(bundle, "text-classification").work(Shape(2, length=64))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Job(tmp_path, work.task, "auto", "cpu", 1, 2, work.options, work.batches).open()()
+        Job(tmp_path, work.task, "auto", Settings(threads=1), 2, work.options, work.batches).open()()

@@ -12,9 +12,10 @@ from tests.runtime.factories import PAD, file_spec, graph_spec, make_bundle, sav
 from tests.runtime.generation_factories import make_causal, make_seq2seq
 from torchless import Bundle
 from torchless.errors import OptionError
+from torchless.files import graph_bytes
 from torchless.quantize.drift import Comparison, drift
 from torchless.quantize.forced import Forced, continues
-from torchless.quantize.measure import compare, graph_bytes, outputs_drift
+from torchless.quantize.measure import compare, outputs_drift
 from torchless.quantize.samples import Feeds
 from torchless.session import Session
 

@@ -70,6 +70,7 @@ def test_every_option_is_handed_on(run, bundle, monkeypatch):
         "--seconds", "0.5", "--threads", "2", "--dtype", "fp32", "encoder_model=int8", "decoder_model=q4",
         "--device", "cpu", "cuda:1", "--new-tokens", "5", "--beams", "1", "4", "--concurrency", "2", "3",
         "--concurrency-mode", "processes", "threads", "--min-time", "1.5", "--warmup", "0", "--starts", "0",
+        "--optimized", "no",
     )  # fmt: skip
     del given["progress"]
     assert status == 0
@@ -78,6 +79,7 @@ def test_every_option_is_handed_on(run, bundle, monkeypatch):
         "threads": [2], "dtype": ["fp32", {"encoder_model": "int8", "decoder_model": "q4"}],
         "device": ["cpu", "cuda:1"], "new_tokens": [5], "beams": [1, 4], "concurrency": [2, 3],
         "concurrency_mode": ["processes", "threads"], "min_time": 1.5, "warmup": 0, "starts": 0,
+        "optimized": False,
     }  # fmt: skip
 
 
