@@ -13,6 +13,7 @@ import argparse
 import statistics
 import subprocess
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -22,7 +23,9 @@ from typing import Any
 
 import numpy as np
 
+from torchless.errors import QuantizationWarning
 from torchless.export import export
+from torchless.quantize import quantize
 from torchless.session import Array
 
 from .measure import write
@@ -92,7 +95,10 @@ def prepare(model: str, *, small: bool) -> tuple[Path, Path]:
     if not (folder / "ready").is_file():
         print(f"{model}: writing and exporting", flush=True)
         gpu_models.write(model, checkpoint, small=small)
-        export(checkpoint, bundle, dtype=("fp32", "fp16"), overwrite=True)
+        export(checkpoint, bundle, overwrite=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", QuantizationWarning)  # about speed on this machine's processor
+            quantize(bundle, "fp16", recommend=False)
         (folder / "ready").touch()
     return checkpoint, bundle
 

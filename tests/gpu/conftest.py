@@ -7,13 +7,14 @@ GPU, in memory that is the processor's: to see that the tests themselves work.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from torchless import DeviceError, Session, SessionError, Settings
+from torchless import DeviceError, QuantizationWarning, Session, SessionError, Settings
 from torchless.generation import decoder, kernels
 from torchless.generation.device import DeviceMemory
 
@@ -45,6 +46,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Bundles
     """Gives a shipped checkpoint's bundle in float32 and float16."""
     export = pytest.importorskip("torchless.export", reason="the export needs torch")
     from examples.samples import CHECKPOINTS
+    from torchless.quantize import quantize
 
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
@@ -53,7 +55,12 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Bundles
         folder = shared / f"both-{name}"
         with FileLock(shared / f"{folder.name}.lock"):
             if not folder.exists():
-                export.export(str(CHECKPOINTS / name), folder, dtype=("fp32", "fp16"))
+                whole = folder.with_suffix(".part")
+                export.export(str(CHECKPOINTS / name), whole)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", QuantizationWarning)  # about speed on the processor
+                    quantize(whole, "fp16")
+                whole.rename(folder)
         return folder
 
     return bundle
