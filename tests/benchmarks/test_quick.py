@@ -1,0 +1,91 @@
+"""The quick paths of the suites with this project alone: everything but the peers, and nothing is written."""
+
+import ast
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="checkpoints are written by torch")
+
+from benchmarks import concurrency, generation, measure, recognition, scale
+from benchmarks.peers import models, preparation, recognition_models, table
+from benchmarks.peers.torchless import write
+
+pytestmark = pytest.mark.export
+OURS = "torchless fp32"
+LATER = 4e9  # no source is newer, whoever edits one meanwhile
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """The small BERT and GPT-2 as preparation would leave them, made in this process."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    for module, model in ((recognition_models, "bert"), (models, "gpt2")):
+        place = folder / f"{model}-small"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module.write(model, place / "checkpoint", small=True)
+            write(place / "checkpoint", place / "torchless-fp32", "fp32")
+        for name in ("checkpoint", "torchless-fp32"):
+            ready = place / f"{name}.ready"
+            ready.touch()
+            os.utime(ready, (LATER, LATER))
+    return folder
+
+
+@pytest.fixture
+def quick(folder, monkeypatch, tmp_path, capsys):
+    """Call a suite's command; returns the rows that it prints. Fails if it writes a result or the README."""
+    monkeypatch.setattr(preparation, "FOLDER", folder)
+    monkeypatch.setattr(recognition, "FOLDER", folder)
+    for suite in (concurrency, generation, recognition, scale):
+        monkeypatch.setattr(suite, "PAUSE_S", 0)  # there is nobody whose threads could spin
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(table, "README", tmp_path / "README.md")
+
+    def call(main, *arguments):
+        main(["--quick", *arguments])
+        assert list(tmp_path.iterdir()) == []
+        return [ast.literal_eval(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+
+    return call
+
+
+def test_generation(quick):
+    rows = quick(generation.main, "--models", "gpt2", "--contenders", OURS, "--repeats", "1")
+    assert [(row["batch"], row["beams"]) for row in rows] == [(1, 1), (1, 4), (4, 1), (4, 4)]
+    assert all(row["step_ms"] > 0 and row["peak_mib"] > 0 and row["agreement"] is None for row in rows)
+
+
+def test_recognition(quick):
+    rows = quick(recognition.main, "--cases", "bert", "--contenders", OURS, "--repeats", "1")
+    assert [(row["batch"], row["input"]) for row in rows] == [(1, "16 tokens"), (3, "32 tokens")]
+    assert all(row["ms"] > 0 and row["contender"] == OURS for row in rows)
+
+
+def test_concurrency(quick):
+    rows = quick(concurrency.main, "--contenders", OURS)
+    cells = [("threads", 2, 2), ("processes", 2, 1)]
+    assert [(row["model"], row["mode"], row["callers"], row["threads"]) for row in rows] == [
+        (model, *cell) for model in ("bert", "gpt2") for cell in cells
+    ]
+    assert all(row["same"] and row["calls"] >= 2 and 0 < row["p50_ms"] <= row["p99_ms"] for row in rows)
+
+
+def test_scale(quick):
+    rows = quick(scale.main, "--series", "length", "rows", "--precisions", "fp32")
+    assert {row["series"] for row in rows} == {"length", "rows"}
+    assert len(rows) == 2 * (4 + 3)
+    assert all(row["ms"] > 0 for row in rows)
+    long, short = (
+        next(r["ms"] for r in rows if (r["x"], r["threads"], r["series"]) == (n, 1, "length")) for n in (32, 8)
+    )
+    assert long > short
+
+
+def test_scale_is_of_one_run(capsys):
+    with pytest.raises(SystemExit):
+        scale.main(["--series", "length"])
+    assert "--quick" in capsys.readouterr().err
