@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .doubts import busy
 from .names import FIELDS, Measured, described, found, key, number, quantity
 from .names import value as value_of
 from .result import Result, Row
@@ -212,6 +213,9 @@ def _warnings(old: Result, new: Result, some: bool) -> list[str]:
     versions = _differences(old.versions, new.versions)
     if versions:
         found.append(f"other versions: {versions}")
+    when = [name for name, result in (("before", old), ("now", new)) if busy(result.machine)]
+    if when:
+        found.append(f"the machine was not idle {' and '.join(when)}: what seems to have moved may be others' doing")
     if not some:
         found.append("no configuration was measured in both")
     return found

@@ -25,12 +25,13 @@ def doubts(rows: Sequence[Row], asked: Plan, machine: Mapping[str, Any]) -> list
         asked: what was asked for.
         machine: see :func:`.machine.describe`.
     """
-    found = [_busy(machine), _few(asked), _crowded(rows), _unsure(rows)]
+    found = [busy(machine), _few(asked), _crowded(rows), _unsure(rows)]
     return [note for note in found if note is not None]
 
 
-def _busy(machine: Mapping[str, Any]) -> str | None:
-    load, cpus = machine["load"], machine["cpus"] or 1
+def busy(machine: Mapping[str, Any]) -> str | None:
+    """A note where others kept the machine busy when the benchmark began."""
+    load, cpus = machine.get("load"), machine.get("cpus") or 1
     if load is None or load <= _IDLE * cpus:
         return None
     return (

@@ -138,6 +138,11 @@ def test_load_of_the_machine_is_no_difference() -> None:
         for load, free in ((0.1, 9000), (0.2, 8000))
     )  # fmt: skip
     assert not compare(old, new).warnings
+    busy = result((row(),), machine={**MACHINE, "load": 3.0})
+    for pair, when in (((busy, new), "before"), ((old, busy), "now"), ((busy, busy), "before and now")):
+        assert [warning.partition(":")[0] for warning in compare(*pair).warnings] == [
+            f"the machine was not idle {when}"
+        ]
 
 
 def test_nothing_in_common() -> None:
