@@ -186,6 +186,7 @@ class Configurations:
             batch_size=work.shape.batch * work.rows,
             options=work.options,
             batches=work.batches,
+            amounts=work.amounts,
             beams=work.shape.beams or 1,
         )
 

@@ -31,6 +31,7 @@ class Job:
         batch_size: rows that run together: all of one call's.
         options: the pipeline's.
         batches: lists of inputs; calls take them in turn.
+        amounts: what :class:`.timing.Call` says of each.
         beams: of the search, among whose sequences tokens are counted once.
     """
 
@@ -41,6 +42,7 @@ class Job:
     batch_size: int
     options: Mapping[str, Any]
     batches: tuple[list[Any], ...]
+    amounts: tuple[float, ...]
     beams: int = 1
 
     def open(self, bundle: TimedBundle | None = None) -> Caller:
@@ -75,7 +77,8 @@ class Caller:
         Raises:
             TorchlessError: the pipeline cannot answer.
         """
-        batch = self._job.batches[next(self._numbers) % len(self._job.batches)]
+        place = next(self._numbers) % len(self._job.batches)
+        batch = self._job.batches[place]
         self._record.clear()
         start = time.perf_counter()
         # A list: an answer to one input would be the answer to its batch.
@@ -84,7 +87,8 @@ class Caller:
         runs = self._record.runs
         gaps = tuple(1e3 * (later - one) for run in runs for one, later in pairwise(run))
         first = 1e3 * (runs[0][0] - start) if runs and runs[0] else None
-        return Call(1e3 * (end - start), first, gaps, self._record.tokens // self._job.beams)
+        tokens = self._record.tokens // self._job.beams
+        return Call(1e3 * (end - start), first, gaps, tokens, self._job.amounts[place])
 
 
 @dataclass

@@ -60,9 +60,9 @@ class Row:
             the first token, where there is one beam; ``token_ms``: a decoded step after it, for all inputs of the call;
             ``real_time_factor``: seconds of sound that a call hears in a second.
         values: of all workers ``throughput_per_s``: inputs; ``tokens_per_s``: generated, or read where none are;
-            ``cpu_per_call_ms``: time of all threads on processors; ``resident_mib`` and ``peak_mib``: of a fresh process
-            that answers one call, or of all processes (shared pages counted once in the first, by each in the second);
-            not of workers in threads.
+            ``cpu_per_call_ms``: time of all threads on processors; ``resident_mib`` and ``peak_mib``: of a fresh
+            process that answers one call, or of all processes, where shared pages count once in the first and for each
+            process in the second; not of workers in threads.
     """
 
     bundle: str

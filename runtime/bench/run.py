@@ -149,8 +149,8 @@ class _Measured:
 
     def row(self, memory: Mapping[str, float]) -> Row:
         """What was found; ``memory`` is that of a process that makes one call at a time."""
-        variant, work, calls = self.configuration.variant, self.configuration.work, self.times.calls
-        shape, rate = work.shape, self.times.rate
+        variant, shape = self.configuration.variant, self.configuration.work.shape
+        calls, rate = self.times.calls, self.times.rate
         metrics = {"latency_ms": summarize([call.ms for call in calls])}
         values = {"throughput_per_s": shape.batch * rate, "cpu_per_call_ms": 1e3 * self.times.cpu_s / len(calls)}
         first = [call.first_token_ms for call in calls if call.first_token_ms is not None]
@@ -158,12 +158,12 @@ class _Measured:
             metrics["first_token_ms"] = summarize(first)
         if steps := [step for call in calls for step in call.token_ms]:
             metrics["token_ms"] = summarize(steps)
-        if work.seconds is not None:
-            metrics["real_time_factor"] = summarize([1e3 * work.seconds / call.ms for call in calls])
+        if shape.seconds is not None:
+            metrics["real_time_factor"] = summarize([1e3 * call.amount / call.ms for call in calls])
         if generated := sum(call.tokens for call in calls):
             values["tokens_per_s"] = generated / len(calls) * rate
-        elif work.tokens is not None:
-            values["tokens_per_s"] = work.tokens * rate
+        elif shape.length is not None:
+            values["tokens_per_s"] = sum(call.amount for call in calls) / len(calls) * rate
         if self.mode == ALONE:
             values |= memory
         elif (of_workers := self.runner.memory()) is not None:

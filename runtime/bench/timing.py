@@ -27,12 +27,14 @@ class Call:
         first_token_ms: until the first token was there; None where nothing is generated.
         token_ms: of each step after it.
         tokens: that were generated, for all inputs.
+        amount: tokens that were read, or seconds that were heard, of all inputs.
     """
 
     ms: float
     first_token_ms: float | None = None
     token_ms: tuple[float, ...] = ()
     tokens: int = 0
+    amount: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -57,17 +57,15 @@ class Work:
         batches: lists of inputs; calls take them in turn.
         options: the pipeline's.
         rows: rows of tokens that an input becomes.
-        tokens: read in each call, on average; None where the model reads no text.
-        seconds: heard in each call, on average; None where the model hears nothing.
+        amounts: tokens that are read, or seconds that are heard, in each of the batches; 0 of pictures.
     """
 
     shape: Shape
     task: str
     batches: tuple[list[Any], ...]
     options: Mapping[str, Any]
+    amounts: tuple[float, ...]
     rows: int = 1
-    tokens: float | None = None
-    seconds: float | None = None
 
 
 class Workload:
@@ -143,11 +141,11 @@ class Workload:
             extractor = self._bundle.feature_extractor
             options |= media.beyond_window(self._bundle, self.name, shape.seconds)
             sounds = [media.sound(shape.seconds, extractor.sampling_rate, place) for place in range(shape.batch)]
-            return Work(shape, self.task, (sounds,), options, seconds=shape.seconds * shape.batch)
+            return Work(shape, self.task, (sounds,), options, (shape.seconds * shape.batch,))
         if self.kind == "image":
             assert shape.size is not None
             pictures = [media.picture(shape.size, place) for place in range(shape.batch)]
-            return Work(shape, self.task, (pictures,), options)
+            return Work(shape, self.task, (pictures,), options, (0.0,))
         assert shape.length is not None
         room = self.room(shape.new_tokens)
         if room is not None and shape.length > room:
@@ -158,8 +156,8 @@ class Workload:
         maker = texts.maker(self.name, self._words, shape.length, self._source)
         chance = random.Random(0)
         batches = tuple([maker.make(chance) for _ in range(shape.batch)] for _ in range(_BATCHES))
-        tokens = shape.batch * maker.rows * shape.length
-        return Work(shape, self.task, batches, {**options, **maker.options}, maker.rows, tokens)
+        amounts = (float(shape.batch * maker.rows * shape.length),) * _BATCHES
+        return Work(shape, self.task, batches, {**options, **maker.options}, amounts, maker.rows)
 
     def _generation(self, shape: Shape) -> dict[str, Any]:
         """Options with which exactly so many tokens are generated, always the same."""
@@ -174,19 +172,17 @@ class Workload:
         """The caller's inputs, from the first again behind the last until each of them was called once at least."""
         assert self.given is not None
         calls = -(-len(self.given) // shape.batch)
-        items = list(islice(cycle(self.given), calls * shape.batch))
-        batches = tuple(items[call * shape.batch : (call + 1) * shape.batch] for call in range(calls))
+        places = list(islice(cycle(range(len(self.given))), calls * shape.batch))
+        chosen = [places[call * shape.batch : (call + 1) * shape.batch] for call in range(calls)]
+        batches = tuple([self.given[place] for place in batch] for batch in chosen)
         rows = 1
         if self.name == "zero-shot-classification":
             options["candidate_labels"] = texts.candidates(self._words)
             rows = len(options["candidate_labels"])
-        if self.kind == "image":
-            return Work(shape, self.task, batches, options, rows)
-        each = shape.batch * sum(self._measures) / len(self._measures)
-        if self.kind == "text":
-            return Work(shape, self.task, batches, options, rows, tokens=rows * each)
-        options |= media.beyond_window(self._bundle, self.name, max(self._measures))
-        return Work(shape, self.task, batches, options, rows, seconds=each)
+        if self.kind == "audio":
+            options |= media.beyond_window(self._bundle, self.name, max(self._measures))
+        amounts = tuple(rows * sum(self._measures[place] for place in batch) for batch in chosen)
+        return Work(shape, self.task, batches, options, amounts, rows)
 
     def _measure(self, item: Any) -> float:
         """Tokens of a text, seconds of a sound; 0 of a picture."""

@@ -26,7 +26,7 @@ from torchless.files import graph_bytes
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     folder = make_bundle(tmp_path / "words", "text-classification", {"fine": (0.0, 1.0)}, ("NEG", "POS"))
-    return Job(folder, "text-classification", "fp32", Settings(threads=1), 2, {}, (["fine fine", "fine"],))
+    return Job(folder, "text-classification", "fp32", Settings(threads=1), 2, {}, (["fine fine", "fine"],), (7.0,))
 
 
 class Sleeper:
@@ -91,7 +91,7 @@ def test_processes_have_a_pipeline_each(job: Job) -> None:
     try:
         turn = workers.turn(Share(calls=3))
         assert len(turn.calls) == 6
-        assert all(call.ms > 0 for call in turn.calls)
+        assert all(call.ms > 0 and call.amount == 7.0 for call in turn.calls)
         found = workers.memory()
         assert found is not None
         if sys.platform == "linux":
@@ -108,7 +108,7 @@ def test_processes_have_a_pipeline_each(job: Job) -> None:
 
 
 def test_a_worker_that_cannot_open_its_bundle(job: Job) -> None:
-    broken = Job(job.folder, job.task, "q4", Settings(threads=1), 1, {}, job.batches)
+    broken = Job(job.folder, job.task, "q4", Settings(threads=1), 1, {}, job.batches, job.amounts)
     with pytest.raises(SessionError, match=r"OptionError: .* has no 'q4' variant"):
         Processes(broken, 2, warmup=0)
     with pytest.raises(SessionError, match=r"OptionError: .* has no 'q4' variant"):

@@ -51,7 +51,7 @@ def test_texts_are_as_long_as_asked_for(tmp_path: Path, task: str, length: int) 
         assert all(row.ids.count(bundle.tokenizer.ids["mask"]) == (task == "fill-mask") for row in rows)
         assert bundle.tokenizer.ids["unk"] not in {token for row in rows for token in row.ids}
     assert len({text for batch in work.batches for text in batch}) > 3
-    assert (work.tokens, work.rows) == (3 * length, 1)
+    assert (set(work.amounts), work.rows) == ({3 * length}, 1)
 
 
 @pytest.mark.parametrize("length", [6, 8, 40, 64])
@@ -70,7 +70,7 @@ def test_candidates_make_rows_of_one_length(tmp_path: Path) -> None:
     labels = work.options["candidate_labels"]
     pairs = [(text, f"This example is {label}.") for text in work.batches[0] for label in labels]
     assert {len(row) for row in bundle.tokenizer.encode(pairs, truncation=None)} == {20}
-    assert (work.rows, work.tokens) == (len(labels), 2 * len(labels) * 20)
+    assert (work.rows, set(work.amounts)) == (len(labels), {2 * len(labels) * 20})
 
 
 @pytest.mark.parametrize(("task", "length"), [("text-classification", 65), ("text-classification", 2)])
@@ -97,7 +97,7 @@ def test_as_many_tokens_as_asked_for(tmp_path: Path, task: str, batch: int, beam
     make = make_causal if task == "text-generation" else make_seq2seq
     bundle = Bundle(make(tmp_path, followers))
     work = Workload(bundle, task).work(Shape(batch, length=9, new_tokens=7, beams=beams))
-    job = Job(tmp_path, work.task, "auto", Settings(threads=1), batch, work.options, work.batches, beams)
+    job = Job(tmp_path, work.task, "auto", Settings(threads=1), batch, work.options, work.batches, work.amounts, beams)
     tokens, steps, first = counted(job)
     assert (tokens, steps) == (7 * batch, 6), "one batch, its steps not one by one"
     assert first is not None
@@ -121,7 +121,7 @@ def test_sounds(tmp_path: Path) -> None:
     rate = bundle.feature_extractor.sampling_rate
     assert [clip.shape for clip in work.batches[0]] == [(round(1.5 * rate),)] * 2
     assert not np.array_equal(*work.batches[0])
-    assert (work.seconds, work.tokens, work.options) == (3.0, None, {})
+    assert (work.amounts, work.options) == ((3.0,), {})
     assert not workload.generates
 
 
@@ -136,7 +136,7 @@ def test_sound_beyond_whispers_window(tmp_path: Path) -> None:
     for one in (shape, longer):
         work = workload.work(one)
         tokens, steps, first = counted(
-            Job(tmp_path, work.task, "auto", Settings(threads=1), 1, work.options, work.batches)
+            Job(tmp_path, work.task, "auto", Settings(threads=1), 1, work.options, work.batches, work.amounts)
         )
         assert tokens >= 4
         assert steps < tokens
@@ -159,13 +159,14 @@ def test_inputs_of_the_callers(tmp_path: Path) -> None:
     assert shape.length == round((4 + 7 + 3) / 3)
     work = workload.work(shape)
     assert work.batches == ([given[0], given[1]], [given[2], given[0]])
-    assert work.tokens == pytest.approx(2 * 14 / 3)
+    assert work.amounts == (4 + 7, 3 + 4)
 
 
 def test_recordings_of_the_callers(tmp_path: Path) -> None:
     workload = Workload(Bundle(make_ctc(tmp_path)), "automatic-speech-recognition", [np.zeros(100), np.zeros(300)])
     assert workload.complete(Shape(1)).seconds == 2.0
-    assert workload.work(workload.complete(Shape(4))).seconds == 8.0
+    assert workload.work(workload.complete(Shape(4))).amounts == (8.0,)
+    assert workload.work(workload.complete(Shape(1))).amounts == (1.0, 3.0)
 
 
 def test_pictures_of_the_callers(tmp_path: Path) -> None:
@@ -240,4 +241,4 @@ def test_nothing_warns(tmp_path: Path) -> None:
     work = Workload(bundle, "text-classification").work(Shape(2, length=64))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Job(tmp_path, work.task, "auto", Settings(threads=1), 2, work.options, work.batches).open()()
+        Job(tmp_path, work.task, "auto", Settings(threads=1), 2, work.options, work.batches, work.amounts).open()()
