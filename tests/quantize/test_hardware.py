@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from torchless.binding import Place
 from torchless.cuda import warn_of_cpu
 from torchless.errors import QuantizationWarning
 from torchless.manifest import TensorSpec
-from torchless.quantize import SCHEMES, hardware
+from torchless.quantize import SCHEMES, Scheme, hardware
+from torchless.quantize.conversion import convert_role
+
+from .graphs import K, N, build, run
 
 XEON = "processor : 0\nflags\t\t: fpu avx avx2 avx512f avx512_vnni amx_int8 lm\n"
 HASWELL = "processor : 0\nflags\t\t: fpu avx avx2 lm\n"
@@ -151,3 +155,27 @@ def test_this_machine() -> None:
     assert found is not None
     assert ("AVX2" in found) == ("avx2" in words)
     assert ("dot product" in found) == ("asimddp" in words)
+
+
+ONES = np.ones((K, N), np.float32)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 64])
+@pytest.mark.parametrize("scheme", ["int8", "int8-static"])
+def test_sums_of_full_products_on_this_machine(scheme: str, rows: int) -> None:
+    """With weights of 8 bits, or of 7 where the machine needs that, no sum overflows."""
+    model = build(f"(float[n, {K}] x, float[{K}, {N}] w) => (float[n, {N}] y) {{ y = MatMul (x, w) }}", w=ONES)
+    x = np.ones((rows, K), np.float32)
+    converted = convert_role(model, Scheme(scheme), [{"x": x}])
+    assert converted.quantized == {"w": "DynamicQuantizeMatMul" if scheme == "int8" else "MatMulIntegerToFloat"}
+    (y,) = run(converted.model, x=x)
+    np.testing.assert_allclose(y, np.full((rows, N), K), rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 64])
+def test_blocks_multiplied_in_int8_on_this_machine(rows: int) -> None:
+    model = build(f"(float[n, {K}] x, float[{K}, {N}] w) => (float[n, {N}] y) {{ y = MatMul (x, w) }}", w=ONES)
+    x = np.ones((rows, K), np.float32)
+    for scheme in ("q8", "q4"):
+        (y,) = run(convert_role(model, Scheme(scheme)).model, x=x)
+        np.testing.assert_allclose(y, np.full((rows, N), K), rtol=0.01 if scheme == "q8" else 0.1)
