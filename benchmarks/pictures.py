@@ -110,14 +110,14 @@ def _first_answers(axes: Any, started: Sequence[FirstAnswer], engines: Sequence[
     for place, engine in enumerate(engines):
         several = [float(getattr(answer, name)) for answer in started if answer.engine == engine]
         middle = statistics.median(several)
-        axes.barh(place, middle, color=INK if engine == OURS.strip() else FAINT, height=0.55)
+        axes.barh(place, middle, color=INK if engine.startswith(OURS.strip()) else FAINT, height=0.55)
         if len(several) > 1:
             axes.scatter(several, [place] * len(several), s=8, color=GREY, zorder=3)
-        axes.annotate(f"{middle:.3g}", (max(several), place), textcoords="offset points", xytext=(5, 0), va="center",
+        axes.annotate(f"{'median ' if len(several) > 1 else ''}{middle:.3g}", (max(several), place), textcoords="offset points", xytext=(5, 0), va="center",
                       fontsize=8, color=INK)  # fmt: skip
     axes.set_yticks(range(len(engines)), engines, fontsize=8, color=INK)
     axes.set_ylim(len(engines) - 0.5, -0.5)
-    axes.set_xlim(0, 1.12 * max(float(getattr(answer, name)) for answer in started))
+    axes.set_xlim(0, 1.25 * max(float(getattr(answer, name)) for answer in started))
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.set_title(title, loc="left", fontsize=10, color=INK)
@@ -210,7 +210,8 @@ def _foot(figure: Any, found: Sequence[Ratio], started: Sequence[FirstAnswer]) -
         f"benchmarks/README.md. Measured with 2 threads on {_machines(found)}. Ratios are of one machine and one day."
     )
     if started:
-        foot += f" First answers: the shipped checkpoints, of a few MB, on {_machines(started)}."
+        each = ", a point for each" if len(started) > len({answer.engine for answer in started}) else ""
+        foot += f" Below: shipped checkpoints of a few MB{each}, on {_machines(started)}."
     figure.supxlabel("\n".join(textwrap.wrap(foot, 190)), x=0.01, ha="left", fontsize=7, color=GREY)
 
 

@@ -57,12 +57,17 @@ class FirstAnswer:
 
 
 def first_answers(footprint: Iterable[Row]) -> list[FirstAnswer]:
-    """The first answers among the rows of results/footprint.json."""
+    """The first answers among the rows of results/footprint.json, of those checkpoints that all engines can run."""
     start = "first answer, "
+    rows = [row for row in footprint if row["what"].startswith(start)]
+    checkpoints: dict[str, set[str | None]] = {}
+    for row in rows:
+        checkpoints.setdefault(row["what"], set()).add(row.get("checkpoint"))
+    shared = set.intersection(*checkpoints.values()) if checkpoints else set()
     return [
         FirstAnswer(row["what"].removeprefix(start), row["process_s"], row["MiB"], row["machine"], row["date"])
-        for row in footprint
-        if row["what"].startswith(start)
+        for row in rows
+        if row.get("checkpoint") in shared
     ]
 
 

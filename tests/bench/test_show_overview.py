@@ -94,6 +94,15 @@ def test_first_answers_are_drawn_below(tmp_path: Path) -> None:
     assert "another" in shown  # a peer that has no colour of its own
 
 
+def test_first_answers_are_of_checkpoints_that_all_engines_run() -> None:
+    def row(engine: str, checkpoint: str) -> dict[str, Any]:
+        return {"what": f"first answer, {engine}", "checkpoint": checkpoint, "process_s": 1.0, "MiB": 1.0, **RUN}
+
+    rows = [row("torchless", "qa"), row("torchless", "ner"), row("torch", "ner"), row("optimum", "ner")]
+    assert [answer.engine for answer in first_answers(rows)] == ["torchless", "torch", "optimum"]
+    assert first_answers([]) == []
+
+
 def test_all_results_that_are_there_are_understood() -> None:
     found = ratios(read("generation")["rows"], read("recognition")["rows"])
     assert len(found) > 300
