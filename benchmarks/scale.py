@@ -86,9 +86,9 @@ def measure(
     for repeat in range(repeats + 1):
         for key, timer in timers.items():
             time.sleep(PAUSE_S / 3)  # until the last session's threads no longer spin
-            seconds = _turn(timer)
+            found = _turn(timer)
             if repeat:
-                times[key].append(seconds)
+                times[key].append(found)
     rows = []
     for (x, precision, threads), seconds in times.items():
         rows.append({
@@ -101,7 +101,7 @@ def measure(
 
 def _turn(timer: Callable[[], float]) -> float:
     """The median of as many calls as fit, one at least."""
-    seconds = []
+    seconds: list[float] = []
     begin = time.perf_counter()
     while not seconds or time.perf_counter() - begin < LEAST_S:
         seconds.append(timer())

@@ -174,7 +174,7 @@ def timed(bundle: Bundle, point: Point) -> Callable[[], float]:
         session = bundle.session("model")
         feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         return lambda: _seconds(lambda: session.run(feeds))
-    generator = bundle.generator()
+    generator: Any = bundle.generator()
     prompts = rng.integers(_WORDS.start, _WORDS.stop, (1 if point.kind == "beams" else point.rows, point.length))
     if point.kind == "beams":
 
@@ -183,7 +183,7 @@ def timed(bundle: Bundle, point: Point) -> Callable[[], float]:
             return _seconds(lambda: generator.generate(prompts, np.ones_like(prompts), **options))
 
         return lambda: (search(1 + _STEPS) - search(1)) / _STEPS
-    state: Any = generator.new_cache(rows=point.rows, capacity=point.length + 1)
+    state = generator.new_cache(rows=point.rows, capacity=point.length + 1)
     state.prefill(prompts)
 
     def step() -> float:
