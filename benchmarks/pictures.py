@@ -111,10 +111,12 @@ def _first_answers(axes: Any, started: Sequence[FirstAnswer], engines: Sequence[
         several = [float(getattr(answer, name)) for answer in started if answer.engine == engine]
         middle = statistics.median(several)
         axes.barh(place, middle, color=INK if engine.startswith(OURS.strip()) else FAINT, height=0.55)
+        label = f"{middle:.3g}"
         if len(several) > 1:
             axes.scatter(several, [place] * len(several), s=8, color=GREY, zorder=3)
-        axes.annotate(f"{'median ' if len(several) > 1 else ''}{middle:.3g}", (max(several), place), textcoords="offset points", xytext=(5, 0), va="center",
-                      fontsize=8, color=INK)  # fmt: skip
+            label = f"median {label}"
+        axes.annotate(label, (max(several), place), textcoords="offset points", xytext=(5, 0), va="center", fontsize=8,
+                      color=INK)  # fmt: skip
     axes.set_yticks(range(len(engines)), engines, fontsize=8, color=INK)
     axes.set_ylim(len(engines) - 0.5, -0.5)
     axes.set_xlim(0, 1.25 * max(float(getattr(answer, name)) for answer in started))
