@@ -41,11 +41,13 @@ def busy(machine: Mapping[str, Any]) -> str | None:
 
 
 def _few(asked: Plan) -> str | None:
-    counts = {"calls": asked.repeats, "starts": asked.starts or None}
+    counts = {"call": asked.repeats, "start": asked.starts or None}
     few = {what: count for what, count in counts.items() if count is not None and count < CERTAIN}
     if not few:
         return None
-    told = " and ".join(f"{count} {what} ({100 * confidence(count):.0f} %)" for what, count in few.items())
+    told = " and ".join(
+        f"{count} {what}{'s' * (count > 1)} ({100 * confidence(count):.0f} %)" for what, count in few.items()
+    )
     return (
         f"few were measured: {told}; the median's interval is then from the least to the most, which holds it with "
         f"the confidence in brackets; 95 % need {CERTAIN}"

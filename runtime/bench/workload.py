@@ -125,7 +125,7 @@ class Workload:
         if self.given is None:
             return shape
         average = sum(self._measures) / len(self._measures)
-        return replace(shape, **({"length": round(average)} if self.kind == "text" else {"seconds": average}))
+        return replace(shape, **({"length": round(average)} if self.kind == "text" else {"seconds": round(average, 3)}))
 
     def work(self, shape: Shape) -> Work:
         """Calls that do as much as the shape says.
