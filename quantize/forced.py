@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torchless.bundle import Bundle
 from torchless.errors import OptionError
 from torchless.generation.config import GenerationConfig
-from torchless.generation.generator import ENCODER, Encoded, Generator
+from torchless.generation.encoded import Encoded
+from torchless.generation.generator import ENCODER, Generator
 from torchless.session import Array
 
 from .drift import Comparison, Drift

@@ -59,6 +59,14 @@ class DeviceArray:
         made._value.update_inplace(np.ascontiguousarray(array))
         return made
 
+    @classmethod
+    def holding(cls, value: Any, place: Place, dtype: str) -> DeviceArray:
+        """What ONNX Runtime made there."""
+        made = object.__new__(cls)
+        made.place, made.shape, made.dtype = place, tuple(value.shape()), np.dtype(dtype)
+        made._value, made.address = value, int(value.data_ptr())
+        return made
+
     def part(self, offset: int, shape: Sequence[int], dtype: str | None = None) -> DeviceArray:
         """What begins ``offset`` bytes behind the address, in the same memory, as another array."""
         view = object.__new__(DeviceArray)
@@ -113,6 +121,14 @@ class Binding:
             value = self._value(source, array)
             self._binding.bind_ortvalue_input(source, value)
             self._binding.bind_ortvalue_output(target, value)
+
+    def leave_output(self, name: str, place: Place) -> None:
+        """Let the graph leave an output in new memory there; see :meth:`left`."""
+        self._binding.bind_output(name, *place)
+
+    def left(self) -> list[Any]:
+        """ONNX Runtime's values of all outputs that were bound, in their order."""
+        return list(self._binding.get_outputs())
 
     def run(self) -> None:
         """Run the graph on what is bound.

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import optimized, providers
 from .binding import Array as Array
-from .binding import Binding, Place, runtime_errors
+from .binding import Binding, DeviceArray, Place, runtime_errors
 from .environment import cpu_count, onnxruntime
 from .errors import (
     BundleNotFoundError,
@@ -162,6 +162,20 @@ class Session:
         except runtime_errors() as error:
             shapes = {name: value.shape for name, value in given.items()}
             raise SessionError(f"{self.path.name} failed on inputs of shapes {shapes}: {error}") from error
+
+    def run_there(self, feeds: Mapping[str, Array]) -> dict[str, DeviceArray]:
+        """Run the graph once, as :meth:`run` does, and leave the outputs in the memory in which they were made."""
+        binding = self.binding()
+        for name, array in self._feed(feeds).items():
+            binding.bind_input(name, array)
+        places = {spec.name: self.place(spec.name) for spec in self.outputs}
+        for name, place in places.items():
+            binding.leave_output(name, place)
+        binding.run()
+        return {
+            spec.name: DeviceArray.holding(value, places[spec.name], spec.dtype)
+            for spec, value in zip(self.outputs, binding.left(), strict=True)
+        }
 
     def _feed(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         found: dict[str, Array] = {}

@@ -6,7 +6,8 @@ over anything that is a :class:`Decoder`.
 
 from .config import GenerationConfig
 from .decoder import DecoderState
-from .generator import Encoded, Generator
+from .encoded import Encoded
+from .generator import Generator
 from .logits import AllowedTokens, Processor, log_softmax, processors
 from .loop import Decoder, Seed, Steps, decode, run
 from .output import GenerationOutput, Speculation, Step

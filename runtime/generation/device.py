@@ -13,6 +13,7 @@ import numpy as np
 from ..binding import Binding, DeviceArray, Place
 from ..session import Array, Session
 from .cache import Entry, check_fits, entries
+from .encoded import lying
 from .kernels import kernels
 from .memory import KEPT, Feeds, Floats, Ints
 from .unread import Unread
@@ -107,7 +108,7 @@ class DeviceMemory:
         """
         declared = entries(session.inputs)
         buffers = DeviceBuffers(declared, rows, capacity, session.place(declared[0].past)).clear()
-        encoded = {name: DeviceArray.of(array, session.place(name)) for name, array in feeds.encoded.items()}
+        encoded = {name: lying(feeds.encoded, name, session.place(name)) for name in feeds.given}
         return cls(session, feeds, encoded, buffers)
 
     def run(self, tokens: Ints, past: Ints, lengths: Ints, kept: int) -> None:

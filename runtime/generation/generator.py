@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..binding import DeviceArray
 from ..errors import BundleError, InputError, OptionError, TaskError
 from ..session import Array, Session
 from .alignment import attention_weights
 from .cache import check_fits, entries
 from .config import GenerationConfig
 from .decoder import DecoderState, Unhurried, memory_class
+from .device import DeviceMemory
+from .encoded import Encoded, Left
 from .growing import GrowingState
 from .host import HostMemory
 from .logits import AllowedTokens, Processor
@@ -36,25 +38,6 @@ _DECODERS = (
 )
 # What other exporters' encoders call the hidden states that their decoders take.
 _DECODER_INPUT = {"last_hidden_state": "encoder_hidden_states"}
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What a decoder needs of the encoder.
-
-    Attributes:
-        inputs: the decoder graph's inputs by name: the attention mask ``(batch, length)``, and cross keys and values,
-            each ``(batch, heads, length, head)``.
-        rows: the batch.
-    """
-
-    inputs: Mapping[str, Array]
-    rows: int
-
-    def select(self, rows: Sequence[int]) -> Encoded:
-        """What the encoder made of some of the inputs."""
-        places = np.asarray(rows, dtype=np.intp)
-        return Encoded({name: array[places] for name, array in self.inputs.items()}, len(places))
 
 
 class Generator:
@@ -199,14 +182,17 @@ class Generator:
             ids = np.asarray(input_ids, dtype=np.int64)
             mask = np.ones_like(ids) if attention_mask is None else np.asarray(attention_mask, dtype=np.int64)
             inputs = {"input_ids": ids, "attention_mask": mask}
-        outputs = self._bundle.session(ENCODER).run(inputs)
-        found: dict[str, Array] = {
+        session = self._bundle.session(ENCODER)
+        there = self._in_place and memory_class(self._session) is DeviceMemory
+        outputs: Mapping[str, Array | DeviceArray] = session.run_there(inputs) if there else session.run(inputs)
+        found: dict[str, Array | DeviceArray] = {
             _DECODER_INPUT.get(name, name.replace("present", "past_key_values")): value
             for name, value in outputs.items()
         }
         if "attention_mask" in inputs:
             found = {"encoder_attention_mask": inputs["attention_mask"], **found}
-        return Encoded(found, len(next(iter(inputs.values()))))
+        kept = Left(found)
+        return Encoded(kept if there else dict(kept), len(next(iter(inputs.values()))))
 
     def cross_attention(self, encoded: Encoded, tokens: Any, heads: Sequence[tuple[int, int]]) -> Floats:
         """How much some heads of the decoder attend to each place of what was encoded, after each token.

@@ -25,8 +25,8 @@ class HostMemory:
         self.rows, self.capacity = buffers.rows, buffers.capacity
         self._binding = session.binding()
         buffers.bind(self._binding)
-        for name, array in feeds.encoded.items():
-            self._binding.bind_input(name, array)
+        for name in feeds.given:
+            self._binding.bind_input(name, feeds.encoded[name])
         self._tokens: Ints = np.zeros((self.rows, 1), dtype=np.int64)
         self._logits: Floats = np.empty((self.rows, 1, feeds.vocabulary), dtype=np.float32)
         self._found = self._logits

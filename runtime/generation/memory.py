@@ -76,7 +76,8 @@ class Feeds:
     def __init__(self, session: Session, encoded: Mapping[str, Array] | None) -> None:
         self._names = {spec.name for spec in session.inputs}
         self.mask_name = "attention_mask" if encoded is None else "decoder_attention_mask"
-        self.encoded = {name: array for name, array in (encoded or {}).items() if name in self._names}
+        self.encoded = encoded or {}
+        self.given = [name for name in self.encoded if name in self._names]  # to the decoder
         self.vocabulary = int(session.outputs[0].shape[-1])
 
     def mask(self, lengths: Ints) -> Ints:

@@ -22,7 +22,8 @@ from .whisper_settings import WhisperSettings
 from .whisper_timestamps import TimestampRules
 
 if TYPE_CHECKING:
-    from ..generation.generator import Encoded, Generator
+    from ..generation.encoded import Encoded
+    from ..generation.generator import Generator
 
 LOW_TEMPERATURE = 0.5
 """Text that was drawn at this temperature or above is no context for the next window."""

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from torchless import Bundle, pipeline
-from torchless.generation import decoder
+from torchless.generation import decoder, generator
 from torchless.generation.device import DeviceMemory
-from torchless.generation.generator import Generator
 from torchless.generation.output import GenerationOutput
 from torchless.generation.unread import Unread
 from torchless.quantize import quantize
@@ -47,7 +46,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def on_device(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Let states lie in a device's memory from now on."""
-    monkeypatch.setattr(decoder, "memory_class", lambda session: DeviceMemory)
+    for module in (decoder, generator):
+        monkeypatch.setattr(module, "memory_class", lambda session: DeviceMemory)
     return monkeypatch
 
 
@@ -59,11 +59,11 @@ def inputs(bundle: Bundle, texts: list[str]) -> dict[str, Any]:
 def both(folder: Path, texts: list[str], on_device: pytest.MonkeyPatch, **options: Any) -> list[GenerationOutput]:
     """What is generated in a device's memory, and in the ordinary way."""
     bundle = Bundle.open(folder)
-    generator: Generator = bundle.generator()
+    writer = bundle.generator()
     plain = {"max_new_tokens": 16, "num_beams": 1, "do_sample": False, **options}
-    found = generator.generate(**inputs(bundle, texts), **plain)
+    found = writer.generate(**inputs(bundle, texts), **plain)
     on_device.undo()
-    return [found, generator.generate(**inputs(bundle, texts), **plain)]
+    return [found, writer.generate(**inputs(bundle, texts), **plain)]
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -127,7 +127,8 @@ def test_float16(tmp_path: Path, exported: Exported, monkeypatch: pytest.MonkeyP
     batch = inputs(bundle, ["One day a dog", "The cat"])
     odd = {"max_new_tokens": 21 - batch["input_ids"].shape[1], "num_beams": 4, "do_sample": False}
     wanted = bundle.generator().generate(**batch, **odd)
-    monkeypatch.setattr(decoder, "memory_class", lambda session: DeviceMemory)
+    for module in (decoder, generator):
+        monkeypatch.setattr(module, "memory_class", lambda session: DeviceMemory)
     found = bundle.generator().generate(**batch, **odd)
     assert found.sequences.tolist() == wanted.sequences.tolist()
 
@@ -135,16 +136,16 @@ def test_float16(tmp_path: Path, exported: Exported, monkeypatch: pytest.MonkeyP
 @pytest.mark.usefixtures("on_device")
 def test_a_loop_by_hand(exported: Exported) -> None:
     bundle = Bundle.open(exported("story"))
-    generator = bundle.generator()
+    writer = bundle.generator()
     tokens = bundle.tokenizer("The dog")["input_ids"]
-    state = generator.new_cache(rows=1, capacity=tokens.shape[1] + 10)
+    state = writer.new_cache(rows=1, capacity=tokens.shape[1] + 10)
     logits = state.prefill(tokens)
     chosen = []
     for _ in range(10):
         chosen.append(int(logits.argmax(axis=-1)[0]))
         logits = state.step(logits.argmax(axis=-1))
     assert logits.shape == (1, bundle.config["vocab_size"])
-    wanted = generator.generate(tokens, max_new_tokens=10, do_sample=False, num_beams=1)
+    wanted = writer.generate(tokens, max_new_tokens=10, do_sample=False, num_beams=1)
     assert wanted.new_tokens[0].tolist() == chosen
 
 

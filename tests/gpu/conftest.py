@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from torchless import DeviceError, QuantizationWarning, Session, SessionError, Settings
-from torchless.generation import decoder, kernels
+from torchless.generation import decoder, generator, kernels
 from torchless.generation.device import DeviceMemory
 
 DEVICE = os.environ.get("TORCHLESS_TEST_DEVICE", "cuda")
@@ -38,7 +38,8 @@ def device() -> str:
 def in_device_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the CPU, let sessions that the tests take for the GPU's keep their state as on a GPU."""
     if DEVICE == "cpu":
-        monkeypatch.setattr(decoder, "memory_class", lambda session: DeviceMemory)
+        for module in (decoder, generator):
+            monkeypatch.setattr(module, "memory_class", lambda session: DeviceMemory)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 from tests.fidelity.test_device import OPTIONS, PROMPTS, inputs
 from torchless import Bundle, pipeline
 from torchless.generation import decoder
+from torchless.generation import generator as generators
 from torchless.generation.host import HostMemory
 from torchless.generation.unread import Unread
 
@@ -36,7 +37,8 @@ def test_tokens_in_float32(
     name: str, options: str, device: str, bundles: Bundles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = generated(Bundle.open(bundles(name), dtype="fp32", device=device), name, **OPTIONS[options])
-    monkeypatch.setattr(decoder, "memory_class", lambda session: HostMemory)
+    for module in (decoder, generators):
+        monkeypatch.setattr(module, "memory_class", lambda session: HostMemory)
     assert found == generated(Bundle.open(bundles(name), dtype="fp32"), name, **OPTIONS[options])
 
 
