@@ -8,7 +8,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint co
 BUNDLES = build/bundles
 
 .PHONY: demo test lint types unit slow gpu fixtures train bench-generation bench-recognition bench-latency \
-	bench-concurrency bench-scale clean
+	bench-concurrency bench-scale bench-footprint clean
 
 demo: .venv/ready .venv-run/ready .venv-quantize/ready
 	.venv/bin/python -m examples.export_samples $(BUNDLES)
@@ -63,6 +63,10 @@ bench-concurrency: .venv/ready .venv-peers/ready
 # How this project's cost grows, and what that says of more cores.
 bench-scale: .venv/ready
 	.venv/bin/python -m benchmarks.scale
+
+# Installed size, imports, first answers, memory of processes side by side: an hour, after half of one for preparing.
+bench-footprint: .venv/ready .venv-run/ready .venv-peers/ready
+	.venv/bin/python -m benchmarks.footprint
 
 # On a machine with an NVIDIA GPU that does nothing else: the tests that need one, then benchmarks/results/gpu.json. Needs
 # a build of torch for CUDA, which is what pip installs on Linux unless it is told otherwise.

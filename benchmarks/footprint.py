@@ -1,83 +1,64 @@
-"""What ``import torchless`` costs beside its three dependencies, and a process from start to first answer.
+"""Installed size, imports, first answers of every task, and memory of processes side by side, beside the peers.
 
-``python -m benchmarks.footprint BUNDLE CHECKPOINT`` writes results/footprint.json; both for text classification.
-Each measurement is a fresh process, the ways taking turns.
+``python -m benchmarks.footprint`` writes results/footprint.json; ``--quick`` tries everything once, on small models,
+and writes nothing; ``--parts`` measures some of it again. Everything runs in fresh processes of the users'
+environments, which ``make bench-footprint`` sets up, the engines taking turns. Rows by ``what``:
+
+- ``installed``: MiB of a distribution with all that it needs.
+- ``import``: ms, MiB and modules; ours also beside numpy, tokenizers and onnxruntime.
+- ``first answer, ENGINE``: seconds from the start of a process to the answer of a task's pipeline, with the most memory
+  that it has held until then (``MiB``). ``torchless optimized`` finds graphs that ``torchless optimize`` has kept.
+- ``4 processes``: seconds to load, resident memory of one, and the sum of all by proportional set size.
+- ``ragged calls``: memory over calls of changing shapes, for options of the session.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from .measure import write
-
-_PROBE = """
-import json, resource, sys, time
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 2**20
-import numpy, tokenizers, onnxruntime
-start, before, modules = time.perf_counter(), resident(), len(sys.modules)
-import torchless
-print(json.dumps({"ms": 1e3 * (time.perf_counter() - start), "MiB": resident() - before,
-                  "modules": len(sys.modules) - modules}))
-"""
-_ANSWER = """
-import json, resource, sys, time
-from torchless import pipeline
-pipeline("text-classification", sys.argv[1], threads=2)("I love it")
-print(json.dumps({"MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "modules": len(sys.modules)}))
-"""
-_PEER = """
-import json, resource, sys, torch
-from transformers import pipeline
-torch.set_num_threads(2)
-pipeline("text-classification", sys.argv[1], device="cpu", dtype=torch.float32)("I love it")
-print(json.dumps({"MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "modules": len(sys.modules)}))
-"""
+from .footprints import shared, starts
+from .footprints.fresh import OURS, PEERS
+from .measure import read, write
 
 
 def main() -> None:
-    """Measure import and first answer."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("checkpoint", type=Path, help="the checkpoint it was made from, for the peer")
-    parser.add_argument("--repeats", type=int, default=7)
+    """Prepare, measure and write, part by part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=list(_PARTS))
+    parser.add_argument("--repeats", type=int, default=7, help="turns of each engine; a third of them for processes")
+    parser.add_argument("--quick", action="store_true", help="one turn, small models, nothing is written")
     arguments = parser.parse_args()
-    programs = {
-        "import torchless, beside its dependencies": (_PROBE, arguments.bundle),
-        "first answer, torchless": (_ANSWER, arguments.bundle),
-        "first answer, transformers": (_PEER, arguments.checkpoint),
-    }
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in programs}
-    for repeat in range(arguments.repeats + 1):
-        for name, (program, argument) in programs.items():
-            result = _run(program, argument)
-            if repeat:
-                found[name].append(result)
-    rows = []
-    for name, results in found.items():
-        medians = {key: round(statistics.median(result[key] for result in results), 1) for key in results[0]}
-        rows.append({"what": name, **medians})
-        print(rows[-1])
-    print(write("footprint", rows, threads=2))
+    for python in (OURS, PEERS):
+        if not python.is_file():
+            parser.error(f"{python} is missing: make bench-footprint makes the environments")
+    if arguments.quick:
+        arguments.repeats = 1
+    starts.prepare()
+    if {"processes", "ragged"} & set(arguments.parts):
+        shared.prepare(small=arguments.quick)
+    rows: list[dict[str, Any]] = [] if set(arguments.parts) == set(_PARTS) else _others(arguments.parts)
+    for part in arguments.parts:
+        for row in _PARTS[part](arguments):
+            print(row, flush=True)
+            rows.append({"part": part, **row})
+        if not arguments.quick:
+            write("footprint", rows, threads=2)
 
 
-def _run(program: str, argument: Path) -> dict[str, float]:
-    timed = (
-        "import subprocess, sys, time; start = time.perf_counter(); "
-        "out = subprocess.run([sys.executable, '-c', *sys.argv[1:]], check=True, capture_output=True).stdout; "
-        "print(time.perf_counter() - start); sys.stdout.buffer.write(out)"
-    )
-    output = subprocess.run(
-        [sys.executable, "-c", timed, program, str(argument)], check=True, capture_output=True, text=True
-    ).stdout.splitlines()
-    result: dict[str, float] = json.loads(output[1])
-    return {"process_s": float(output[0]), **result}
+def _others(parts: list[str]) -> list[dict[str, Any]]:
+    """The rows that are there of parts that are not measured now."""
+    return [row for row in read("footprint")["rows"] if row.get("part") in set(_PARTS) - set(parts)]
 
+
+_PARTS: dict[str, Callable[[argparse.Namespace], Iterator[dict[str, Any]]]] = {
+    "installed": lambda arguments: starts.sizes(),
+    "import": lambda arguments: starts.imports(arguments.repeats),
+    "answers": lambda arguments: starts.answers(arguments.repeats),
+    "processes": lambda arguments: shared.shared(-(-arguments.repeats // 3), small=arguments.quick),
+    "ragged": lambda arguments: shared.ragged(100 if arguments.quick else 1000, small=arguments.quick),
+}
 
 if __name__ == "__main__":
     main()

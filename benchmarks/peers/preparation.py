@@ -23,14 +23,14 @@ def prepare(model: str, contenders: Iterable[str], *, small: bool, suite: Suite 
     """Make what is missing, or older than its sources."""
     for contender in contenders:
         checkpoint, folder = converted(model, contender, small=small)
-        with _made(checkpoint, [(ROOT / suite.models.replace(".", "/")).with_suffix(".py")]) as needed:
+        with made(checkpoint, [(ROOT / suite.models.replace(".", "/")).with_suffix(".py")]) as needed:
             if needed:
                 process.write_checkpoint(model, checkpoint, small=small, suite=suite)
         engine = suite.contenders[contender].engine
         sources = [suite.engines / f"{engine}.py", checkpoint]
         if engine == "torchless":
             sources += [ROOT / "export", ROOT / "quantize"]
-        with _made(folder, sources) as needed:
+        with made(folder, sources) as needed:
             if needed:
                 print(f"{model}: preparing {contender}", flush=True)
                 with Worker(contender, checkpoint, folder, suite) as conversion:
@@ -38,7 +38,7 @@ def prepare(model: str, contenders: Iterable[str], *, small: bool, suite: Suite 
 
 
 @contextmanager
-def _made(folder: Path, sources: list[Path]) -> Iterator[bool]:
+def made(folder: Path, sources: list[Path]) -> Iterator[bool]:
     """Whether the folder is to be made now: it was never finished, or a source is newer. Old contents are removed."""
     ready = folder.with_name(f"{folder.name}.ready")
     needed = not ready.is_file() or ready.stat().st_mtime < max(map(_changed, sources))

@@ -76,6 +76,11 @@ class Worker:
                 env={**os.environ, "BENCHMARK_THREADS": str(threads)},
             )
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Send a command and wait for its answer; see :meth:`receive`."""
         self.send(do, **arguments)
