@@ -49,6 +49,7 @@ class Settings:
             a dot, such as ``"session.intra_op.allow_spinning"``).
         provider_options: options of ONNX Runtime's CUDA execution provider by name, such as ``gpu_mem_limit`` (bytes)
             or ``use_tf32``; they replace ``providers.DEFAULTS``. With ``device="auto"`` they count where CUDA is had.
+            The limit is of what a graph works in, not of the cache that generation keeps on the GPU.
         optimized: whether graphs on the CPU are opened in their optimized form (see :mod:`torchless.optimized`):
             ``"auto"`` where it was kept earlier, True and a folder write it where it is missing, False never.
 
