@@ -90,10 +90,11 @@ class Observer:
     def _batch(self, feed: Feed) -> int | None:
         """Rows of a feed, where each of the graph's inputs has as many in a dimension of one name; otherwise None."""
         specs = self._session.inputs
-        names = {spec.shape[0] if spec.shape else None for spec in specs}
-        sizes = {len(feed[spec.name]) if spec.name in feed and np.ndim(feed[spec.name]) else None for spec in specs}
-        (name, size) = (*names, *sizes) if len(names) == len(sizes) == 1 else (None, None)
-        return size if isinstance(name, str) else None
+        names = {spec.shape[0] if spec.shape else 0 for spec in specs}
+        sizes = {len(feed[spec.name]) if spec.name in feed and np.ndim(feed[spec.name]) else 0 for spec in specs}
+        if len(names) > 1 or len(sizes) > 1 or not all(isinstance(name, str) for name in names):
+            return None
+        return max(sizes, default=0) or None
 
 
 def _show(graph: ir.Graph, names: Sequence[str]) -> None:

@@ -13,11 +13,11 @@ SCHEMES = ("int8", "int8-static", "q8", "q4", "fp16")
 METHODS = ("minmax", "entropy", "percentile")
 BLOCK_SIZES = (16, 32, 64, 128, 256)
 ACCURACY_LEVELS = (0, 1, 2, 3, 4)
-# What was measured best on products of the sizes of GPT-2 and BERT-base, 1 to 1024 rows (x86-64, AVX512-VNNI, AMX).
-# In int8 (level 4) weights of 4 bits are 2 to 5 times faster than in float32 (level 1) at 1 and 4 rows, and from 128 on
-# neither is ahead; weights of 8 bits are slower in float32 than unquantized. Of 8 bits a block of 128 is up to 1.6
-# times faster than one of 32, and the error of rounding stays below 1 %; of 4 bits 32 costs little on single steps, and
-# its error is 8 % where that of 128 is 10 %.
+# What was measured best on products of the sizes of GPT-2 and BERT-base, 1 to 1024 rows (x86-64 with AVX512-VNNI, with
+# and without AMX). In int8 (level 4) weights of 4 bits are 2 to 5 times faster than in float32 (level 1) at 1 and 4
+# rows, and from 128 on neither is ahead; weights of 8 bits are slower in float32 than unquantized. Of 8 bits a block of
+# 128 is up to 1.6 times faster than one of 32, and the error of rounding stays below 1 %; of 4 bits 32 costs little on
+# single steps, and its error is 8 % where that of 128 is 10 %.
 MEASURED: dict[str, dict[str, int]] = {
     "q8": {"block_size": 128, "accuracy_level": 4},
     "q4": {"block_size": 32, "accuracy_level": 4},
