@@ -13,7 +13,7 @@ import numpy as np
 from . import optimized, providers
 from .binding import Array as Array
 from .binding import Binding, DeviceArray, Place, runtime_errors
-from .environment import cpu_count, onnxruntime
+from .environment import cpu_count, onnxruntime, release_memory
 from .errors import (
     BundleNotFoundError,
     DeviceError,
@@ -236,6 +236,7 @@ def _open(path: Path, settings: Settings, digest: str | None) -> Any:
         raise
     except runtime_errors() as error:
         raise SessionError(f"ONNX Runtime cannot load {path}: {error}") from error
+    release_memory()
     session.disable_fallback()
     missing = [name for name, _ in providers.split(selected) if name not in session.get_providers()]
     if missing and settings.device != "auto":

@@ -3,6 +3,7 @@
 import builtins
 import os
 import pickle
+import subprocess
 import sys
 
 import numpy as np
@@ -306,3 +307,41 @@ def test_cpu_count_without_affinity(monkeypatch):
     assert cpu_count() == 3
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert cpu_count() == 1
+
+
+_HELD = """
+import ctypes, pathlib
+from torchless.environment import release_memory
+def resident():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.memset.argtypes, libc.free.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t], [ctypes.c_void_p]
+blocks = [libc.malloc(50_000) for _ in range(1000)]
+for block in blocks:
+    libc.memset(block, 1, 50_000)
+for block in blocks[:-1]:  # the last one keeps the heap from shrinking by itself
+    libc.free(block)
+before = resident()
+release_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(environment._malloc_trim() is None, reason="only glibc keeps memory that was freed")
+def test_freed_memory_goes_back_to_the_system():
+    done = subprocess.run([sys.executable, "-c", _HELD], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 40_000_000
+
+
+def test_where_the_c_library_keeps_nothing_there_is_nothing_to_do(monkeypatch):
+    environment._malloc_trim.cache_clear()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    environment.release_memory()
+    assert environment._malloc_trim() is None
+    environment._malloc_trim.cache_clear()
+
+
+def test_no_plan_of_memory_is_kept_for_each_shape():
+    assert sessions._session_options(Settings()).enable_mem_pattern is False
+    assert sessions._session_options(Settings(session_options={"enable_mem_pattern": True})).enable_mem_pattern is True
