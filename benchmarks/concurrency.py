@@ -33,7 +33,7 @@ from .peers.process import GENERATION, Suite, Worker
 from .peers.recognition_inputs import TOKENS
 from .peers.recognition_worker import RECOGNITION
 from .peers.table import OURS
-from .peers.worker import THREADS
+from .peers.worker import THREADS, families
 from .repeat import check
 
 REFERENCE = "torch fp32"
@@ -119,14 +119,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measure(model: str, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure every cell of a model, the contenders of a precision side by side."""
-    families: dict[str, list[str]] = {}
-    for name in asked.contenders:
-        families.setdefault(CONCURRENCY.contenders[name].family, []).append(name)
     rows: list[dict[str, Any]] = []
     for cell in QUICK if asked.quick else CELLS:
         if cell.mode not in asked.modes or cell.callers not in (asked.callers or [cell.callers]):
             continue
-        for family in families.values():
+        for family in families(asked.contenders, CONCURRENCY.contenders):
             found, versions = measure_cell(model, cell, family, asked)
             print(*found, sep="\n", flush=True)
             rows += found

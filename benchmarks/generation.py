@@ -89,12 +89,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measure(model: str, contenders: Iterable[str], asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure every cell of a model, family by family: a table compares no others, and all would not fit in memory."""
-    families: dict[str, list[str]] = {}
-    for name in contenders:
-        families.setdefault(worker.CONTENDERS[name].family, []).append(name)
     rows: list[dict[str, Any]] = []
     reference: dict[Cell, list[list[int]]] = {}
-    for family in families.values():
+    for family in worker.families(contenders, worker.CONTENDERS):
         rows += _measure_family(model, family, reference, asked)
     return rows
 

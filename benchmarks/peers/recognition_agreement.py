@@ -20,6 +20,25 @@ DEVIATION = {"logits": 2e-3, "tags": 2e-3, "log-mel": 1e-3, "pixels": 1e-5}
 _FRAMES = 2990
 
 
+def agreements(
+    work: str, generated: bool, answers: Mapping[str, Mapping[str, Any]], reference: Mapping[str, Any] | None
+) -> dict[str, dict[str, float]]:
+    """How well each contender agrees with torch, by its name; nothing where torch was left out.
+
+    Raises:
+        SystemExit: one in fp32 does not.
+    """
+    if reference is None:
+        return {}
+    found = {name: compared(work, generated, answer, reference) for name, answer in answers.items()}
+    for name, numbers in found.items():
+        if name.endswith("fp32") and not agrees(work, generated, numbers["agreement"], reference):
+            raise SystemExit(
+                f"{name} agrees with torch only to {numbers['agreement']} in {work}; its time would mean nothing"
+            )
+    return found
+
+
 def compared(work: str, generated: bool, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, float]:
     """What is told of an answer beside its time.
 

@@ -32,6 +32,7 @@ class Engine(TransformersEngine):
 
 def compile_options() -> Any:
     """That generate() compiles steps by; a shape too many is an error, not computed without being compiled."""
+    torch._dynamo.config.recompile_limit = 32
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     options: Any = transformers.CompileConfig(fullgraph=True, mode="default")
     options._compile_all_devices = True  # otherwise it compiles on CUDA alone
