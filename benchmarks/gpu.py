@@ -28,7 +28,7 @@ from torchless.export import export
 from torchless.quantize import quantize
 from torchless.session import Array
 
-from .measure import write
+from .measure import versions, write
 from .peers import gpu_models, gpu_torch, gpu_torchless
 
 FOLDER = Path(__file__).parents[1] / "build" / "benchmarks-gpu"
@@ -75,7 +75,8 @@ def main() -> None:
             print(*timed, sep="\n", flush=True)
             rows += timed
     if measured:
-        print(write("gpu", rows, unit="ms", turns=asked.turns, gpu=gpu_torch.describe(asked.device), driver=driver()))
+        notes = {"driver": driver(), "gpu_packages": versions(("onnxruntime-gpu", "nvidia-cudnn-cu13"))}
+        print(write("gpu", rows, unit="ms", turns=asked.turns, gpu=gpu_torch.describe(asked.device), **notes))
     else:
         print("nothing is written: these are no measurements of a GPU")
 
@@ -136,7 +137,7 @@ def time_cell(
                 raise
             rows[key]["error"] = f"{type(error).__name__}: {error}"[:300]
     for key, times in take_turns(calls, turns).items():
-        low, middle, high = (round(value, 3) for value in statistics.quantiles(times, n=4))
+        low, middle, high = (round(value, 3) for value in statistics.quantiles(times, n=4, method="inclusive"))
         rows[key] |= {"ms": middle, "ms_25": low, "ms_75": high}
         rows[key] |= agreement(answers[key], answers.get(("torch eager", "fp32")), generated=bool(cell.new))
     return list(rows.values())
