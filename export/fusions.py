@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .einsums import multiply_einsums
+from .rotary import fuse_rotary
 
 _MICROSOFT = "com.microsoft"
 
@@ -20,6 +21,7 @@ def fuse(model: ir.Model) -> None:
     unflatten_products(model.graph)
     multiply_einsums(model.graph)
     fuse_rms_norms(model.graph)
+    fuse_rotary(model.graph)
     share_tied_weights(model)
 
 
