@@ -64,8 +64,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _report() -> None:
     """The section and the picture, of what is written."""
-    print(report.insert(read("scale")))
-    report.draw(read("scale"), RESULTS / "scale.svg")
+    content = read("scale")
+    if not content["rows"]:
+        raise SystemExit(f"nothing is measured yet: {RESULTS / 'scale.json'} is not there")
+    print(report.insert(content))
+    report.draw(content, RESULTS / "scale.svg")
 
 
 def measure(
