@@ -122,11 +122,11 @@ class Binding:
             self._binding.bind_ortvalue_input(source, value)
             self._binding.bind_ortvalue_output(target, value)
 
-    def leave_output(self, name: str, place: Place) -> None:
-        """Let the graph leave an output in new memory there; see :meth:`left`."""
+    def bind_new_output(self, name: str, place: Place) -> None:
+        """Let the graph leave an output in new memory there; see :meth:`outputs`."""
         self._binding.bind_output(name, *place)
 
-    def left(self) -> list[Any]:
+    def outputs(self) -> list[Any]:
         """ONNX Runtime's values of all outputs that were bound, in their order."""
         return list(self._binding.get_outputs())
 

@@ -164,18 +164,18 @@ class Session:
             shapes = {name: value.shape for name, value in given.items()}
             raise SessionError(f"{self.path.name} failed on inputs of shapes {shapes}: {error}") from error
 
-    def run_there(self, feeds: Mapping[str, Array]) -> dict[str, DeviceArray]:
+    def run_on_device(self, feeds: Mapping[str, Array]) -> dict[str, DeviceArray]:
         """Run the graph once, as :meth:`run` does, and leave the outputs in the memory in which they were made."""
         binding = self.binding()
         for name, array in self._feed(feeds).items():
             binding.bind_input(name, array)
         places = {spec.name: self.place(spec.name) for spec in self.outputs}
         for name, place in places.items():
-            binding.leave_output(name, place)
+            binding.bind_new_output(name, place)
         binding.run()
         return {
             spec.name: DeviceArray.holding(value, places[spec.name], spec.dtype)
-            for spec, value in zip(self.outputs, binding.left(), strict=True)
+            for spec, value in zip(self.outputs, binding.outputs(), strict=True)
         }
 
     def _feed(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import GenerationConfig
+from .device_logits import DeviceLogits, read
 from .output import Flags, Floats, Ints
 from .sampling import draw_several
 from .selection import largest
 from .stopping import Stopping
-from .unread import Unread, read
 
 # Stands for minus infinity in sums, where a hypothesis is not to be chosen but must stay comparable.
 _NEVER = np.float32(-1e9)
@@ -64,7 +64,7 @@ class Beams:
         """(inputs * beams, length) tokens so far of the hypotheses that go on."""
         return self._tokens.reshape(self._inputs * self._beams, -1)[:, : self._length]
 
-    def advance(self, scores: Floats | Unread) -> tuple[Ints, Ints]:
+    def advance(self, scores: Floats | DeviceLogits) -> tuple[Ints, Ints]:
         """One more token for every hypothesis.
 
         Args:
@@ -105,14 +105,14 @@ class Beams:
         """(inputs * beams,) whether the hypotheses of an input can still be improved."""
         return self._open.repeat(self._beams, axis=1).ravel() & (not self.done)
 
-    def _choose(self, scores: Floats | Unread) -> tuple[Floats, Ints, Ints]:
+    def _choose(self, scores: Floats | DeviceLogits) -> tuple[Floats, Ints, Ints]:
         """The candidates of each input: log-probability of the whole, beam, and token, each (inputs, candidates)."""
         vocabulary = scores.shape[1]
         if self._generator is not None:
             return self._draw(read(scores).reshape(self._inputs, self._beams, vocabulary))
         # The best of an input are among the best of its beams.
         count = min(self._candidates, vocabulary)
-        values, tokens = scores.largest(count) if isinstance(scores, Unread) else largest(scores, count)
+        values, tokens = scores.largest(count) if isinstance(scores, DeviceLogits) else largest(scores, count)
         totals = (values.reshape(self._inputs, self._beams, count) + self._scores[:, :, None]).reshape(self._inputs, -1)
         order = np.argsort(-totals, axis=1, kind="stable")[:, : self._candidates]
         return _gather(totals, order), order // count, _gather(tokens.reshape(self._inputs, -1), order)

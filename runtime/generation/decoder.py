@@ -10,9 +10,9 @@ from ..errors import InputError
 from ..providers import CUDA
 from ..session import Array, Session
 from .device import DeviceMemory
+from .device_logits import DeviceLogits
 from .host import HostMemory
 from .memory import Feeds, Floats, Ints, Memory
-from .unread import Unread
 
 QUERIES = "cross_queries."
 """What the outputs are called, before a layer's number, that hold the queries of its cross-attention."""
@@ -127,9 +127,9 @@ class DecoderState:
         self._lengths = past + 1
         self._memory.run(tokens.astype(np.int64, copy=False)[:, None], past, self._lengths, 1)
 
-    def unread(self) -> Floats | Unread:
+    def lazy_logits(self) -> Floats | DeviceLogits:
         """The logits of :meth:`read` or :meth:`add`, ``(rows, vocab)``: in a GPU's memory until they are looked at."""
-        return self._memory.unread()
+        return self._memory.lazy_logits()
 
     def extend(self, tokens: Ints) -> Floats:
         """Add several tokens to the only sequence: int64 ``(n,)`` to the logits after each, ``(n, vocab)``.
@@ -179,7 +179,7 @@ def memory_class(session: Session) -> type[HostMemory] | type[DeviceMemory]:
     return DeviceMemory if CUDA in session.providers else HostMemory
 
 
-class Unhurried:
+class LazyDecoder:
     """A decoder for :func:`.loop.decode`, whose logits stay in a GPU's memory until they are looked at.
 
     Args:
@@ -191,12 +191,12 @@ class Unhurried:
         self.extend, self.rewind = state.extend, state.rewind
         self.expand, self.reorder = state.expand, state.reorder
 
-    def prefill(self, tokens: Ints, lengths: Ints) -> Floats | Unread:
+    def prefill(self, tokens: Ints, lengths: Ints) -> Floats | DeviceLogits:
         """Read the prompts: the logits after each."""
         self._state.read(tokens, lengths)
-        return self._state.unread()
+        return self._state.lazy_logits()
 
-    def step(self, tokens: Ints) -> Floats | Unread:
+    def step(self, tokens: Ints) -> Floats | DeviceLogits:
         """Read one token for each row: the logits after it."""
         self._state.add(tokens)
-        return self._state.unread()
+        return self._state.lazy_logits()

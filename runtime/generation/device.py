@@ -13,10 +13,10 @@ import numpy as np
 from ..binding import Binding, DeviceArray, Place
 from ..session import Array, Session
 from .cache import Entry, check_fits, entries
-from .encoded import lying
+from .device_logits import DeviceLogits
+from .encoded import resident
 from .kernels import kernels
 from .memory import KEPT, Feeds, Floats, Ints
-from .unread import Unread
 
 
 class DeviceBuffers:
@@ -93,7 +93,7 @@ class DeviceMemory:
         self.rows, self.capacity = buffers.rows, buffers.capacity
         place = session.place("logits")
         self._array = self._found = DeviceArray(place, (self.rows, 1, feeds.vocabulary), "float32")
-        self._unread = Unread(self._array, kernels(place))
+        self._device_logits = DeviceLogits(self._array, kernels(place))
         # Where no row is padded, the beginning of this is the mask, as long as it may be.
         self._ones = DeviceArray.of(np.ones(self.rows * self.capacity, dtype=np.int64), session.place(feeds.mask_name))
         self._current = self._bound(buffers)
@@ -108,7 +108,7 @@ class DeviceMemory:
         """
         declared = entries(session.inputs)
         buffers = DeviceBuffers(declared, rows, capacity, session.place(declared[0].past)).clear()
-        encoded = {name: lying(feeds.encoded, name, session.place(name)) for name in feeds.given}
+        encoded = {name: resident(feeds.encoded, name, session.place(name)) for name in feeds.given}
         return cls(session, feeds, encoded, buffers)
 
     def run(self, tokens: Ints, past: Ints, lengths: Ints, kept: int) -> None:
@@ -134,9 +134,9 @@ class DeviceMemory:
         """Logits of the last call; see :meth:`.memory.Memory.logits`."""
         return self._found.numpy()
 
-    def unread(self) -> Unread:
+    def lazy_logits(self) -> DeviceLogits:
         """Logits of the last call, where they are."""
-        return self._unread
+        return self._device_logits
 
     def bind_output(self, name: str, array: Array) -> None:
         """Have an output copied to an array by the calls that follow."""

@@ -29,12 +29,12 @@ class Encoded:
     def select(self, rows: Sequence[int]) -> Encoded:
         """What the encoder made of some of the inputs."""
         places = np.asarray(rows, dtype=np.int64)
-        if isinstance(self.inputs, Left):
+        if isinstance(self.inputs, DeviceArrays):
             return Encoded(self.inputs.select(places), len(places))
         return Encoded({name: array[places] for name, array in self.inputs.items()}, len(places))
 
 
-class Left(Mapping[str, Array]):
+class DeviceArrays(Mapping[str, Array]):
     """Arrays that were left in the memory of a device, and are copied to the processor's when they are asked for.
 
     Args:
@@ -54,19 +54,19 @@ class Left(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self._arrays)
 
-    def there(self, name: str, place: Place) -> DeviceArray | None:
+    def on(self, name: str, place: Place) -> DeviceArray | None:
         """An array that lies in a memory, as it is; None where it does not."""
         array = self._arrays[name]
         return array if isinstance(array, DeviceArray) and array.place == place else None
 
-    def select(self, rows: Ints) -> Left:
+    def select(self, rows: Ints) -> DeviceArrays:
         """Some rows of all of them, copied where they lie."""
-        return Left({name: _rows(array, rows) for name, array in self._arrays.items()})
+        return DeviceArrays({name: _rows(array, rows) for name, array in self._arrays.items()})
 
 
-def lying(inputs: Mapping[str, Array], name: str, place: Place) -> DeviceArray:
+def resident(inputs: Mapping[str, Array], name: str, place: Place) -> DeviceArray:
     """An array in a memory: the one that was left there, or a copy."""
-    found = inputs.there(name, place) if isinstance(inputs, Left) else None
+    found = inputs.on(name, place) if isinstance(inputs, DeviceArrays) else None
     return DeviceArray.of(inputs[name], place) if found is None else found
 
 

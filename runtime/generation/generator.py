@@ -13,9 +13,9 @@ from ..session import Array, Session
 from .alignment import attention_weights
 from .cache import check_fits, entries
 from .config import GenerationConfig
-from .decoder import DecoderState, Unhurried, memory_class
+from .decoder import DecoderState, LazyDecoder, memory_class
 from .device import DeviceMemory
-from .encoded import Encoded, Left
+from .encoded import DeviceArrays, Encoded
 from .growing import GrowingState
 from .host import HostMemory
 from .logits import AllowedTokens, Processor
@@ -150,7 +150,7 @@ class Generator:
             encoded = self.encode(tokens, ~padding)
         state = self.new_cache(len(first), config.max_length, encoded)
         return decode(
-            Unhurried(state) if isinstance(state, DecoderState) else state,
+            LazyDecoder(state) if isinstance(state, DecoderState) else state,
             first,
             first_lengths,
             config,
@@ -184,14 +184,14 @@ class Generator:
             inputs = {"input_ids": ids, "attention_mask": mask}
         session = self._bundle.session(ENCODER)
         there = self._in_place and memory_class(self._session) is DeviceMemory
-        outputs: Mapping[str, Array | DeviceArray] = session.run_there(inputs) if there else session.run(inputs)
+        outputs: Mapping[str, Array | DeviceArray] = session.run_on_device(inputs) if there else session.run(inputs)
         found: dict[str, Array | DeviceArray] = {
             _DECODER_INPUT.get(name, name.replace("present", "past_key_values")): value
             for name, value in outputs.items()
         }
         if "attention_mask" in inputs:
             found = {"encoder_attention_mask": inputs["attention_mask"], **found}
-        kept = Left(found)
+        kept = DeviceArrays(found)
         return Encoded(kept if there else dict(kept), len(next(iter(inputs.values()))))
 
     def cross_attention(self, encoded: Encoded, tokens: Any, heads: Sequence[tuple[int, int]]) -> Floats:

@@ -65,7 +65,7 @@ class HostMemory:
         """Logits of the last call; see :meth:`.memory.Memory.logits`."""
         return self._found if self._in_order else self._found[self._places]
 
-    def unread(self) -> Floats:
+    def lazy_logits(self) -> Floats:
         """Logits of the last call ``(rows, vocab)``, which the processor has already."""
         return self.logits()[:, 0]
 

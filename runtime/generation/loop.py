@@ -14,11 +14,11 @@ from ..errors import OptionError
 from ..tokenizer import Tokenizer
 from .beam import Beams
 from .config import GenerationConfig
+from .device_logits import DeviceLogits, read
 from .logits import AllowedTokens, Processor, log_softmax, processors
 from .output import Floats, GenerationOutput, Ints, Step
 from .sampling import draw
 from .stopping import Stopping, StopRule
-from .unread import Unread, read
 
 Steps: TypeAlias = Generator[Step, None, GenerationOutput]
 Seed: TypeAlias = "int | np.random.Generator | None"  # not evaluated: numpy.random is imported where it is used
@@ -31,10 +31,10 @@ class Decoder(Protocol):
     and single tokens may lie in a GPU's memory until they are looked at.
     """
 
-    def prefill(self, tokens: Ints, lengths: Ints) -> Floats | Unread:
+    def prefill(self, tokens: Ints, lengths: Ints) -> Floats | DeviceLogits:
         """Read (rows, length) right-padded prompts of (rows,) lengths: logits after each one's end (rows, vocab)."""
 
-    def step(self, tokens: Ints) -> Floats | Unread:
+    def step(self, tokens: Ints) -> Floats | DeviceLogits:
         """Read (rows,) one token per row: (rows, vocab)."""
 
     def extend(self, tokens: Ints) -> Floats:
@@ -194,9 +194,11 @@ class Kept:
         self._scores: list[Floats] | None = [] if config.output_scores else None
         self._logits: list[Floats] | None = [] if config.output_logits else None
 
-    def process(self, changes: Sequence[Processor], tokens: Ints, scores: Floats | Unread) -> Floats | Unread:
+    def process(
+        self, changes: Sequence[Processor], tokens: Ints, scores: Floats | DeviceLogits
+    ) -> Floats | DeviceLogits:
         """Scores (rows, vocab) after all processors, in the memory of ``scores`` or in new memory."""
-        if isinstance(scores, Unread):
+        if isinstance(scores, DeviceLogits):
             if not changes and self._scores is None:
                 return scores
             scores, changes = scores.narrow(changes)
@@ -206,7 +208,7 @@ class Kept:
             self._scores.append(scores.copy())
         return scores
 
-    def keep_logits(self, logits: Floats | Unread) -> None:
+    def keep_logits(self, logits: Floats | DeviceLogits) -> None:
         """Keep a copy of the model's own logits, where they are wanted."""
         if self._logits is not None:
             self._logits.append(read(logits).copy())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..session import Array, Session
-from .unread import Unread
+from .device_logits import DeviceLogits
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -44,7 +44,7 @@ class Memory(Protocol):
         """Logits of the last call in the processor's memory, ``(rows, kept, vocab)``, to be changed in place."""
         ...
 
-    def unread(self) -> Floats | Unread:
+    def lazy_logits(self) -> Floats | DeviceLogits:
         """Logits of the last call, of which one was kept, where they are: ``(rows, vocab)``."""
         ...
 

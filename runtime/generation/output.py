@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .unread import Unread
+    from .device_logits import DeviceLogits
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float32]
@@ -29,7 +29,7 @@ class Step:
     """
 
     tokens: Ints
-    _scores: Floats | Unread
+    _scores: Floats | DeviceLogits
     running: Flags
     parents: Ints | None = None
     provisional: bool = False

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .config import GenerationConfig
+from .device_logits import read
 from .logits import Processor
 from .loop import Decoder, Kept, Steps, left_aligned, padded
 from .output import GenerationOutput, Ints, Speculation, Step
 from .stopping import Stopping
-from .unread import read
 
 
 def lookup(

@@ -12,8 +12,8 @@ import pytest
 from torchless import Bundle, pipeline
 from torchless.generation import decoder, generator
 from torchless.generation.device import DeviceMemory
+from torchless.generation.device_logits import DeviceLogits
 from torchless.generation.output import GenerationOutput
-from torchless.generation.unread import Unread
 from torchless.quantize import quantize
 
 from . import cases
@@ -111,7 +111,7 @@ def test_steps(options: str, exported: Exported, on_device: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("options", ["greedy", "beams"])
 def test_only_what_is_chosen_is_copied(options: str, exported: Exported, on_device: pytest.MonkeyPatch) -> None:
     bundle = Bundle.open(exported("story"))
-    on_device.setattr(Unread, "read", lambda scores: pytest.fail("all logits were copied"))
+    on_device.setattr(DeviceLogits, "read", lambda scores: pytest.fail("all logits were copied"))
     given = {"num_beams": 1, "do_sample": False, "max_new_tokens": 8, **OPTIONS[options]}
     found = bundle.generator().generate(**inputs(bundle, PROMPTS["story"]), **given)
     assert found.new_tokens.shape[1] == 8

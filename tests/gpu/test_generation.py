@@ -12,8 +12,8 @@ from tests.fidelity.test_device import OPTIONS, PROMPTS, inputs
 from torchless import Bundle, pipeline
 from torchless.generation import decoder
 from torchless.generation import generator as generators
+from torchless.generation.device_logits import DeviceLogits
 from torchless.generation.host import HostMemory
-from torchless.generation.unread import Unread
 
 from .conftest import DEVICE, Bundles
 
@@ -77,7 +77,7 @@ def test_only_what_is_chosen_is_copied(
 ) -> None:
     bundle = Bundle.open(bundles(name), dtype="fp16", device=device)
     plain = {"no_repeat_ngram_size": 0, "min_length": 0, "forced_eos_token_id": None, "forced_bos_token_id": None}
-    monkeypatch.setattr(Unread, "read", lambda scores: pytest.fail("all logits were copied"))
+    monkeypatch.setattr(DeviceLogits, "read", lambda scores: pytest.fail("all logits were copied"))
     assert generated(bundle, name, **plain, **OPTIONS[options])
 
 

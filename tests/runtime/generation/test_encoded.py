@@ -8,7 +8,7 @@ from torchless.binding import DeviceArray, Place
 from torchless.generation import Encoded, decoder, encoded
 from torchless.generation import generator as generators
 from torchless.generation.device import DeviceMemory
-from torchless.generation.encoded import Left, lying
+from torchless.generation.encoded import DeviceArrays, resident
 
 from ..generation_factories import make_seq2seq
 
@@ -19,32 +19,32 @@ MASK = np.array([[1, 1], [1, 0], [1, 1]])
 
 
 @pytest.fixture
-def left():
-    return Left({"mask": MASK, "keys": DeviceArray.of(KEYS, CPU), "odd": DeviceArray.of(ODD, CPU)})
+def outputs():
+    return DeviceArrays({"mask": MASK, "keys": DeviceArray.of(KEYS, CPU), "odd": DeviceArray.of(ODD, CPU)})
 
 
-def test_arrays_are_read_when_they_are_asked_for(left):
-    assert dict(left).keys() == {"mask", "keys", "odd"}
-    assert left["keys"].tolist() == KEYS.tolist()
-    assert left["mask"] is MASK
+def test_arrays_are_read_when_they_are_asked_for(arrays):
+    assert dict(arrays).keys() == {"mask", "keys", "odd"}
+    assert arrays["keys"].tolist() == KEYS.tolist()
+    assert arrays["mask"] is MASK
     with pytest.raises(KeyError):
-        left["values"]
+        arrays["values"]
 
 
-def test_what_lies_there_is_not_copied(left):
-    assert lying(left, "keys", CPU) is left._arrays["keys"]
-    assert lying(left, "mask", CPU).numpy().tolist() == MASK.tolist()
-    assert lying({"keys": KEYS}, "keys", CPU).numpy().tolist() == KEYS.tolist()
-    assert left.there("keys", Place("cuda")) is None
+def test_what_lies_there_is_not_copied(arrays):
+    assert resident(arrays, "keys", CPU) is arrays._arrays["keys"]
+    assert resident(arrays, "mask", CPU).numpy().tolist() == MASK.tolist()
+    assert resident({"keys": KEYS}, "keys", CPU).numpy().tolist() == KEYS.tolist()
+    assert arrays.on("keys", Place("cuda")) is None
 
 
-def test_some_rows(left):
-    found = Encoded(left, 3).select([2, 0])
+def test_some_rows(arrays):
+    found = Encoded(arrays, 3).select([2, 0])
     assert found.rows == 2
     for name, array in (("keys", KEYS), ("odd", ODD), ("mask", MASK)):
         assert found.inputs[name].tolist() == array[[2, 0]].tolist()
         assert found.inputs[name].dtype == array.dtype
-    assert isinstance(found.inputs.there("keys", CPU), DeviceArray)
+    assert isinstance(found.inputs.on("keys", CPU), DeviceArray)
 
 
 def test_generation_reads_nothing_of_it(tmp_path, monkeypatch):

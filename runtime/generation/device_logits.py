@@ -16,7 +16,7 @@ from .sampling import Temperature, TopK
 Change: TypeAlias = Callable[[Ints, Floats], Floats]
 
 
-class Unread:
+class DeviceLogits:
     """Scores ``(rows, vocab)`` of the decoder's last call, until the next one.
 
     Args:
@@ -35,11 +35,11 @@ class Unread:
         rows, _, vocabulary = self._array.shape
         return rows * self._copies, vocabulary
 
-    def repeat(self, copies: int, axis: int = 0) -> Unread:
+    def repeat(self, copies: int, axis: int = 0) -> DeviceLogits:
         """Every row ``copies`` times, as NumPy repeats them."""
         return self._like(self._copies * copies, self._logarithms)
 
-    def logarithms(self) -> Unread:
+    def logarithms(self) -> DeviceLogits:
         """The log-probabilities instead."""
         return self._like(self._copies, True)
 
@@ -85,12 +85,12 @@ class Unread:
         np.put_along_axis(scores, places[:, :k], values[:, :k], axis=1)
         return scores, changes[place + 1 :]
 
-    def _like(self, copies: int, logarithms: bool) -> Unread:
-        made = Unread(self._array, self._kernels)
+    def _like(self, copies: int, logarithms: bool) -> DeviceLogits:
+        made = DeviceLogits(self._array, self._kernels)
         made._copies, made._logarithms, made._finders = copies, logarithms, self._finders
         return made
 
 
-def read(scores: Floats | Unread) -> Floats:
+def read(scores: Floats | DeviceLogits) -> Floats:
     """Scores in the processor's memory."""
     return scores if isinstance(scores, np.ndarray) else scores.read()

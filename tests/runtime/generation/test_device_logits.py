@@ -5,18 +5,18 @@ import pytest
 
 from torchless.binding import DeviceArray, Place
 from torchless.errors import OptionError
+from torchless.generation.device_logits import DeviceLogits, read
 from torchless.generation.kernels import _parts, kernels
 from torchless.generation.logits import log_softmax
 from torchless.generation.sampling import Filtered, Temperature, TopK, top_p
 from torchless.generation.selection import largest
-from torchless.generation.unread import Unread, read
 
 CPU = Place()
 RANDOM = np.random.default_rng(0)
 
 
-def unread(scores):
-    return Unread(DeviceArray.of(scores[:, None], CPU), kernels(CPU))
+def device_logits(scores):
+    return DeviceLogits(DeviceArray.of(scores[:, None], CPU), kernels(CPU))
 
 
 @pytest.fixture
@@ -41,17 +41,17 @@ def test_more_memory_than_there_is():
 
 @pytest.mark.parametrize("k", [1, 2, 8, 199, 200])
 def test_largest(scores, k):
-    for found, wanted in zip(unread(scores).largest(k), largest(scores, k), strict=True):
+    for found, wanted in zip(device_logits(scores).largest(k), largest(scores, k), strict=True):
         assert found.tolist() == wanted.tolist()
 
 
 def test_the_first_of_equal_scores(scores):
-    assert unread(scores).argmax(axis=1).tolist() == scores.argmax(axis=1).tolist()
-    assert unread(np.zeros((2, 70), dtype=np.float32)).argmax().tolist() == [0, 0]
+    assert device_logits(scores).argmax(axis=1).tolist() == scores.argmax(axis=1).tolist()
+    assert device_logits(np.zeros((2, 70), dtype=np.float32)).argmax().tolist() == [0, 0]
 
 
 def test_logarithms(scores):
-    found, wanted = unread(scores).logarithms(), log_softmax(scores.copy())
+    found, wanted = device_logits(scores).logarithms(), log_softmax(scores.copy())
     np.testing.assert_allclose(found.read(), wanted, rtol=1e-5)
     values, places = found.largest(8)
     np.testing.assert_allclose(values, largest(wanted, 8)[0], rtol=1e-5)
@@ -59,7 +59,7 @@ def test_logarithms(scores):
 
 
 def test_repeated_rows(scores):
-    found = unread(scores).repeat(2).repeat(2)
+    found = device_logits(scores).repeat(2).repeat(2)
     assert found.shape == (12, 200)
     assert found.read().tolist() == scores.repeat(4, axis=0).tolist()
     assert found.argmax().tolist() == scores.argmax(axis=1).repeat(4).tolist()
@@ -67,7 +67,7 @@ def test_repeated_rows(scores):
 
 def test_scores_of_the_next_call(scores):
     array = DeviceArray.of(scores[:, None], CPU)
-    looked = Unread(array, kernels(CPU))
+    looked = DeviceLogits(array, kernels(CPU))
     assert looked.argmax().tolist() == scores.argmax(axis=1).tolist()
     array._value.update_inplace(-scores[:, None])
     assert looked.argmax().tolist() == scores.argmin(axis=1).tolist()
@@ -75,7 +75,7 @@ def test_scores_of_the_next_call(scores):
 
 
 def test_what_is_read_may_be_changed(scores):
-    looked = unread(scores)
+    looked = device_logits(scores)
     looked.read()[:] = np.nan
     assert looked.read().tolist() == scores.tolist()
     assert read(scores) is scores
@@ -106,14 +106,14 @@ def test_processors_find_what_they_want(changes, equal, scores):
     if not equal:
         scores = RANDOM.permuted(np.arange(600, dtype=np.float32).reshape(3, 200), axis=1) / 7
     wanted = after(changes, scores.copy())
-    narrowed, left = unread(scores).narrow(changes)
+    narrowed, left = device_logits(scores).narrow(changes)
     assert after(left, narrowed).tolist() == wanted.tolist()
 
 
 def test_filters_copy_only_what_they_leave(monkeypatch):
     scores = RANDOM.permuted(np.arange(600, dtype=np.float32).reshape(3, 200), axis=1)
-    monkeypatch.setattr(Unread, "read", lambda scores: pytest.fail("all were copied"))
-    narrowed, left = unread(scores).narrow([Temperature(2.0), TopK(4)])
+    monkeypatch.setattr(DeviceLogits, "read", lambda scores: pytest.fail("all were copied"))
+    narrowed, left = device_logits(scores).narrow([Temperature(2.0), TopK(4)])
     assert left == []
     assert (narrowed > -np.inf).sum(axis=1).tolist() == [4, 4, 4]
 
@@ -122,7 +122,7 @@ def test_scores_that_become_equal_by_division():
     """In float32 both quotients are 1: the filter leaves both."""
     scores = np.array([[3.0, np.nextafter(np.float32(1), np.float32(0)), 1.0, 0.0]], dtype=np.float32)
     changes = [Temperature(3e38), TopK(2)]
-    narrowed, left = unread(scores).narrow(changes)
+    narrowed, left = device_logits(scores).narrow(changes)
     assert after(left, narrowed).tolist() == after(changes, scores.copy()).tolist()
 
 
