@@ -19,7 +19,7 @@ MASK = np.array([[1, 1], [1, 0], [1, 1]])
 
 
 @pytest.fixture
-def outputs():
+def arrays():
     return DeviceArrays({"mask": MASK, "keys": DeviceArray.of(KEYS, CPU), "odd": DeviceArray.of(ODD, CPU)})
 
 
