@@ -100,6 +100,8 @@ def _optimum(model_class: str, folder: str) -> tuple[Any, dict[str, Any]]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     model = getattr(models, model_class).from_pretrained(folder, session_options=options)
+    if not hasattr(model, "main_input_name"):  # ORTModelForCTC of optimum-onnx 0.1: its pipeline asks for it
+        model.main_input_name = "input_values"
     if not (Path(folder) / "preprocessor_config.json").exists():
         return model, {"tokenizer": transformers.AutoTokenizer.from_pretrained(folder)}
     if "Image" in model_class:

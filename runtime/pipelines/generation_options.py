@@ -61,9 +61,9 @@ class GenerationOptions:
                 check_flag(name, value)
         if self.return_text is not None and self.return_text == self.return_tensors:
             raise OptionError(f"return_text={self.return_text} and return_tensors={self.return_tensors} contradict")
-        if self.seed is None or (isinstance(self.seed, int) and not isinstance(self.seed, bool) and self.seed >= 0):
+        if isinstance(self.seed, int) and not isinstance(self.seed, bool) and self.seed >= 0:
             object.__setattr__(self, "seed", np.random.default_rng(self.seed))
-        elif not isinstance(self.seed, np.random.Generator):
+        elif self.seed is not None and not isinstance(self.seed, np.random.Generator):  # numpy.random loads slowly
             raise OptionError(f"seed must be an integer of at least 0 or a NumPy generator, not {self.seed!r:.80}")
         if not (isinstance(self.logits_processors, (list, tuple)) and all(map(callable, self.logits_processors))):
             raise OptionError(f"logits_processors must be a list of callables, not {self.logits_processors!r:.80}")

@@ -164,9 +164,9 @@ class SpeechOptions:
             raise OptionError(f"generation_config must be a GenerationConfig, not {self.generation_config!r:.80}")
         if not isinstance(self.generate_kwargs, Mapping | None):
             raise OptionError(f"generate_kwargs must be a dictionary of options, not {self.generate_kwargs!r:.80}")
-        if self.seed is None or (isinstance(self.seed, int) and not isinstance(self.seed, bool) and self.seed >= 0):
+        if isinstance(self.seed, int) and not isinstance(self.seed, bool) and self.seed >= 0:
             object.__setattr__(self, "seed", np.random.default_rng(self.seed))
-        elif not isinstance(self.seed, np.random.Generator):
+        elif self.seed is not None and not isinstance(self.seed, np.random.Generator):  # numpy.random loads slowly
             raise OptionError(f"seed must be an integer of at least 0 or a NumPy generator, not {self.seed!r:.80}")
 
 
