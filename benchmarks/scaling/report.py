@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -125,10 +126,11 @@ def _predictions(bounds: Mapping[tuple[str, str], Fit], limits: Mapping[str, Map
                 each = [roofline(point, precision, with_cores(limits["1"], cores)) for cores in (1, *CORES)]
                 yield _line([f"{title}, {precision}", *(f"{fit.at(bound):.1f}" for bound in each)])
     yield ""
-    yield (
+    yield fill(
         f"Predictions assume that every core computes and reads as one thread here does, up to {SOCKET_GB_S:.0f} GB/s "
         "for all of them (eight channels of DDR4-3200), that work divides evenly among them, and that what is not in "
-        "the roofline stays as it is: they are what to reach, not what was seen."
+        "the roofline stays as it is: they are what to reach, not what was seen.",
+        120,
     )
 
 
