@@ -88,6 +88,7 @@ class _RecordedBinding(Binding):
         super().__init__(name, session)
         self._keep = keep
         self._inputs: dict[str, Array] = {}
+        self._caches: list[Array] = []
         self._calls = 0
 
     def bind_input(self, name: str, array: Array | DeviceArray) -> None:
@@ -97,12 +98,26 @@ class _RecordedBinding(Binding):
     def bind_inplace(self, source: str, target: str, array: Array | DeviceArray) -> None:
         super().bind_inplace(source, target, array)
         self._inputs[source] = _readable(array)
+        self._caches.append(_readable(array))
 
     def run(self) -> None:
+        if self._calls == 0:
+            self._clear()
         if self._calls & (self._calls - 1) == 0:  # 0, 1, 2, 4, 8, ...
             self._keep(self._inputs)  # before the graph writes the cache in place
         self._calls += 1
         super().run()
+
+    def _clear(self) -> None:
+        """Fill with zeros what the caches hold behind each row's tokens: it is whatever was left in that memory."""
+        if not self._caches:
+            return
+        name = next(name for name in ("decoder_attention_mask", "attention_mask") if name in self._inputs)
+        lengths = self._inputs[name].sum(axis=1)
+        past = np.maximum(lengths - self._inputs["input_ids"].shape[1], 0)
+        for cache in self._caches:
+            for row, used in enumerate(past.tolist()):
+                cache[row, :, used:] = 0
 
 
 def _readable(array: Array | DeviceArray) -> Array:
