@@ -24,6 +24,9 @@ from .errors import (
 from .manifest import TensorSpec
 from .settings import Settings as Settings
 
+# The sum and GELU in one kernel take longer than one after the other: BERT-base in float32 4 % at 1 x 16, 1 % at 1 x 128.
+_SLOWER_ON_CPU = ["BiasGeluFusion"]
+
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -159,12 +162,19 @@ class Session:
 
 def _open(path: Path, settings: Settings, digest: str | None) -> Any:
     selected = providers.selected(settings.device, settings.providers, settings.provider_options)
-    kept = settings.optimized if [name for name, _ in providers.split(selected)] == [providers.CPU] else False
+    on_cpu = [name for name, _ in providers.split(selected)] == [providers.CPU]
+    kept = settings.optimized if on_cpu else False
 
     def load(graph: Path, more: Mapping[str, Any] | None = None) -> Any:
         # Its own fallback would change the device in the middle of a request, and print to standard output.
         options = _session_options(settings, more)
-        return onnxruntime().InferenceSession(str(graph), options, providers=selected, enable_fallback=0)
+        return onnxruntime().InferenceSession(
+            str(graph),
+            options,
+            providers=selected,
+            enable_fallback=0,
+            disabled_optimizers=_SLOWER_ON_CPU if on_cpu else None,
+        )
 
     try:
         session = optimized.open_session(path, digest, kept, settings.session_options or {}, load)
