@@ -24,7 +24,7 @@ from .errors import (
 from .manifest import TensorSpec
 from .settings import Settings as Settings
 
-# The sum and GELU in one kernel take longer than one after the other: BERT-base in float32 4 % at 1 x 16, 1 % at 1 x 128.
+# The sum and GELU in one kernel take longer than one after the other: BERT-base in float32 4 % at 1 x 16.
 _SLOWER_ON_CPU = ["BiasGeluFusion"]
 
 _DTYPES = {
