@@ -77,8 +77,12 @@ def graph_bytes(bundle: Bundle, role: str) -> int:
     if bundle.manifest is not None:
         graph = bundle.manifest.graphs[role][dtype]
         return sum(file.bytes for file in (graph.model, *graph.data))
-    path = bundle.folder / bundle.graph_file(role, dtype)
-    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*") if file.is_file())
+    return sum(file.stat().st_size for file in graph_files(bundle.folder / bundle.graph_file(role, dtype)))
+
+
+def graph_files(path: Path) -> list[Path]:
+    """A graph and the files of its weights, which are named after it (``model.onnx_data``), where no manifest tells."""
+    return sorted(file for file in path.parent.iterdir() if file.name.startswith(path.name) and file.is_file())
 
 
 def preprocessor_config(folder: Path, part: str) -> dict[str, Any]:

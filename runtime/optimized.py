@@ -25,8 +25,8 @@ Writing takes several times as long as loading, and more disk than the graph, so
 for: by ``optimized=True`` or a folder, or by ``torchless optimize``. What was written is used from then on.
 
 A graph that was rewritten for one processor may not run on another. What is kept is therefore known by the graph's
-SHA-256 (without a manifest by its path, size and times), the build of ONNX Runtime, the processor's instructions and
-the session options. What is damaged or half written is not used, and is made again where writing is asked for.
+SHA-256 (without a manifest by path, size and times of the graph and of the files named after it), the build of ONNX
+Runtime, the processor's instructions and the session options. What is damaged or half written is not used, and is made again where writing is asked for.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ import platform
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from .alignment import align
 from .binding import runtime_errors
 from .environment import onnxruntime
 from .errors import OptionError, user_stacklevel
+from .files import graph_files
 
 VARIABLE = "TORCHLESS_CACHE"
 """The environment variable that names the folder of optimized graphs."""
@@ -93,7 +94,14 @@ def folder(setting: bool | str = True) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torchless" / "optimized"
 
 
-def open_session(path: Path, digest: str | None, setting: bool | str, options: Mapping[str, Any], load: Load) -> Any:
+def open_session(
+    path: Path,
+    digest: str | None,
+    setting: bool | str,
+    options: Mapping[str, Any],
+    load: Load,
+    disabled: Collection[str] = (),
+) -> Any:
     """A session of a graph's optimized form where there is one or one is to be written, otherwise of the graph.
 
     A process that finds another one writing waits for it. Where nothing can be written (a full disk, a folder that is
@@ -105,6 +113,7 @@ def open_session(path: Path, digest: str | None, setting: bool | str, options: M
         setting: True, False, ``"auto"`` (use what there is, write nothing) or a folder.
         options: the session options that the user gave.
         load: opens a session on a path, with further session options by keyword ``more``.
+        disabled: ONNX Runtime's optimizers that ``load`` leaves out.
     """
     if setting is False or "optimized_model_filepath" in options:
         return load(path)
@@ -113,7 +122,7 @@ def open_session(path: Path, digest: str | None, setting: bool | str, options: M
         place = folder(setting)
         if setting == "auto" and not place.is_dir():
             return load(path)
-        description = _description(path, digest, options)
+        description = _description(path, digest, options, disabled)
         entry = place / f"{path.stem}-{zlib.crc32(json.dumps(description).encode()):08x}"
         if setting != "auto" and not _is_whole(entry, description):
             _write(entry, description, path, load)
@@ -135,7 +144,9 @@ def _as_it_is() -> dict[str, Any]:
     return {"graph_optimization_level": onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL}
 
 
-def _description(path: Path, digest: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+def _description(
+    path: Path, digest: str | None, options: Mapping[str, Any], disabled: Collection[str]
+) -> dict[str, Any]:
     """Everything that decides whether what was written earlier is what would be written now."""
     from .processor import features  # asks the system
 
@@ -146,14 +157,18 @@ def _description(path: Path, digest: str | None, options: Mapping[str, Any]) -> 
         "onnxruntime": [build.__version__, build.get_build_info()],
         "machine": [platform.system(), platform.machine(), sorted(instructions or ())],
         "options": {name: str(value) for name, value in sorted(options.items()) if name not in _NEUTRAL},
+        "disabled": sorted(disabled),
     }
 
 
-def _identity(path: Path) -> list[str | int]:
-    """What tells a file from another without reading it; a copy, or a new file at the same path, counts as another."""
-    resolved = path.resolve()
-    status = resolved.stat()
-    return [str(resolved), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+def _identity(path: Path) -> list[list[str | int]]:
+    """What tells a graph and its weights from others without reading them; a copy, or a new file, counts as another."""
+    found: list[list[str | int]] = []
+    for file in graph_files(path):
+        resolved = file.resolve()
+        status = resolved.stat()
+        found.append([str(resolved), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino])
+    return found
 
 
 def _is_whole(entry: Path, description: Mapping[str, Any]) -> bool:

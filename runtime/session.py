@@ -164,6 +164,7 @@ def _open(path: Path, settings: Settings, digest: str | None) -> Any:
     selected = providers.selected(settings.device, settings.providers, settings.provider_options)
     on_cpu = [name for name, _ in providers.split(selected)] == [providers.CPU]
     kept = settings.optimized if on_cpu else False
+    disabled = _SLOWER_ON_CPU if on_cpu else []
 
     def load(graph: Path, more: Mapping[str, Any] | None = None) -> Any:
         # Its own fallback would change the device in the middle of a request, and print to standard output.
@@ -173,11 +174,11 @@ def _open(path: Path, settings: Settings, digest: str | None) -> Any:
             options,
             providers=selected,
             enable_fallback=0,
-            disabled_optimizers=_SLOWER_ON_CPU if on_cpu else None,
+            disabled_optimizers=disabled,
         )
 
     try:
-        session = optimized.open_session(path, digest, kept, settings.session_options or {}, load)
+        session = optimized.open_session(path, digest, kept, settings.session_options or {}, load, disabled)
     except OptionError:
         raise
     except runtime_errors() as error:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from torchless import Bundle, OptionError, Session, SessionError, Settings, optimized, pipeline, processor
@@ -142,7 +143,7 @@ def test_what_does_not_change_a_graph_finds_it_again(graph, cache, opened):
     assert opened == [entries(cache)[0] / "graph.onnx"]
 
 
-@pytest.mark.parametrize("change", ["graph", "options", "onnxruntime", "processor"])
+@pytest.mark.parametrize("change", ["graph", "options", "fusions", "onnxruntime", "processor"])
 def test_what_changes_a_graph_makes_another(monkeypatch, graph, cache, change):
     keep(graph, cache)
     options = None
@@ -150,6 +151,8 @@ def test_what_changes_a_graph_makes_another(monkeypatch, graph, cache, change):
         save_graph(graph, GRAPHS["products"], {**WEIGHTS, "w": WEIGHTS["other"]})
     elif change == "options":
         options = {"graph_optimization_level": onnxruntime().GraphOptimizationLevel.ORT_ENABLE_BASIC}
+    elif change == "fusions":
+        monkeypatch.setattr("torchless.session._SLOWER_ON_CPU", [])
     elif change == "onnxruntime":
         monkeypatch.setattr(onnxruntime(), "__version__", "0.1")
     else:
@@ -158,6 +161,15 @@ def test_what_changes_a_graph_makes_another(monkeypatch, graph, cache, change):
     assert len(entries(cache)) == 2
     expected = Session(graph, Settings(optimized=False, session_options=options)).run(FEEDS)["y"]
     assert np.array_equal(session.run(FEEDS)["y"], expected)
+
+
+@pytest.mark.parametrize("name", ["model.onnx_data", "model.onnx.data"])
+def test_other_weights_beside_the_same_graph_make_another(graph, cache, name):
+    onnx.save(onnx.load(graph), graph, save_as_external_data=True, location=name, size_threshold=0)
+    first = keep(graph, cache).run(FEEDS)["y"]
+    data = graph.with_name(name)
+    data.write_bytes((2 * np.frombuffer(data.read_bytes(), np.float32)).tobytes())
+    assert np.array_equal(keep(graph, cache).run(FEEDS)["y"], 4 * first)
 
 
 def test_a_manifest_tells_copies_of_a_bundle_to_be_the_same(tmp_path, cache, opened):
