@@ -26,7 +26,8 @@ for: by ``optimized=True`` or a folder, or by ``torchless optimize``. What was w
 
 A graph that was rewritten for one processor may not run on another. What is kept is therefore known by the graph's
 SHA-256 (without a manifest by path, size and times of the graph and of the files named after it), the build of ONNX
-Runtime, the processor's instructions and the session options. What is damaged or half written is not used, and is made again where writing is asked for.
+Runtime, the processor's instructions and the session options. What is damaged or half written is not used, and is made
+again where writing is asked for.
 """
 
 from __future__ import annotations
