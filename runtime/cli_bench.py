@@ -121,9 +121,13 @@ def run(parsed: argparse.Namespace, command: str) -> int:
     if parsed.inputs is not None:
         found = replace(found, settings={**found.settings, "inputs": parsed.inputs})
     comparison = None if old is None else compare(old, found)
+    try:
+        if parsed.output is not None:
+            _write(parsed.output, formats, found, comparison)
+    finally:  # what took so long to measure is shown even where it cannot be written
+        _print(parsed, formats, found, comparison)
     if parsed.output is not None:
-        _write(parsed.output, formats, found, comparison)
-    _print(parsed, formats, found, comparison)
+        print(f"\nwritten to {parsed.output}", file=sys.stderr)
     return int(comparison is not None and comparison.worse)
 
 
@@ -206,8 +210,6 @@ def _print(parsed: argparse.Namespace, formats: Sequence[str], found: Result, co
     print(_texts(found, comparison)[shown]().rstrip("\n"))
     if comparison is not None:
         print("", text(comparison).rstrip("\n"), sep="\n", file=sys.stdout if shown == "table" else sys.stderr)
-    if parsed.output is not None:
-        print(f"\nwritten to {parsed.output}", file=sys.stderr)
 
 
 def _write(folder: Path, formats: Sequence[str], found: Result, comparison: Comparison | None) -> None:

@@ -40,6 +40,8 @@ LEAST_MIB = 2.0
 
 # A median says the same as the throughput of one caller, so that only what callers reach together counts anew.
 _LOADED = ("throughput_per_s", "tokens_per_s")
+# Settings that are no part of a configuration, and change what is measured.
+_HOW = ("optimized", "inputs", "warmup")
 _UNJUDGED = ("cpu_per_call_ms",)  # its clock ticks every 10 ms on some systems
 
 
@@ -213,6 +215,9 @@ def _warnings(old: Result, new: Result, some: bool) -> list[str]:
     versions = _differences(old.versions, new.versions)
     if versions:
         found.append(f"other versions: {versions}")
+    settings = _differences(*({name: one.settings.get(name) for name in _HOW} for one in (old, new)))
+    if settings:
+        found.append(f"measured in another way: {settings}")
     when = [name for name, result in (("before", old), ("now", new)) if busy(result.machine)]
     if when:
         found.append(f"the machine was not idle {' and '.join(when)}: what seems to have moved may be others' doing")

@@ -125,6 +125,8 @@ def test_of_several_bundles_names_count() -> None:
     ({"machine": {**MACHINE, "processor": "Another"}}, "another machine (Some Processor, now Another)"),
     ({"machine": {**MACHINE, "cpus": 4}}, "another machine (2 CPUs, now 4 CPUs)"),
     ({"versions": {"python": "3.11.7", "onnxruntime": "1.23"}}, "versions: onnxruntime 1.31.1, now onnxruntime 1.23"),
+    ({"settings": {"optimized": True}}, "measured in another way: no optimized, now optimized True"),
+    ({"settings": {"inputs": ["texts.txt"]}}, "measured in another way: no inputs, now inputs texts.txt"),
     ({"bundle": {"task": "fill-mask"}}, "another task: text-classification, now fill-mask"),
 ])  # fmt: skip
 def test_warnings(changed: dict[str, object], said: str) -> None:

@@ -215,7 +215,7 @@ def test_two_answers_to_how_long(run, bundle):
 
 
 def test_a_disk_that_is_full(run, bundle, tmp_path, monkeypatch):
-    """Nothing is left of the files, and an old result stays."""
+    """Nothing is left of the files, an old result stays, and the table is printed all the same."""
     output = tmp_path / "out"
     output.mkdir()
     (output / "bench.json").write_text("old", encoding="utf-8")
@@ -224,9 +224,11 @@ def test_a_disk_that_is_full(run, bundle, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cli_bench, "_draw", full)
-    status, _, err = run("bench", bundle, *QUICK, "--output", output)
+    status, out, err = run("bench", bundle, *QUICK, "--output", output)
     assert status == 2
     assert "No space left on device" in err
+    assert "written" not in err
+    assert "ms/call" in out, "what was measured is not lost"
     assert [path.name for path in output.iterdir()] == ["bench.json"]
     assert (output / "bench.json").read_text(encoding="utf-8") == "old"
 
