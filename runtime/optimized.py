@@ -249,6 +249,9 @@ def _alone(place: Path) -> Iterator[bool]:
         except OSError:  # some network file systems
             yield False
         else:
-            yield True
+            try:
+                yield True
+            finally:  # closing alone would leave the lock to a process that was forked meanwhile
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)

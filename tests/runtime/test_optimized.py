@@ -278,6 +278,27 @@ def test_two_processes_at_once_write_one_entry(graph, cache):
     assert sorted(path.name for path in entries(cache)[0].iterdir()) == ["entry.json", "graph.onnx", "weights.bin"]
 
 
+_FORKED = """
+import os, sys
+from pathlib import Path
+from torchless import optimized
+reading, writing = os.pipe()
+with optimized._alone(Path(sys.argv[1])):
+    if not os.fork():
+        os.close(writing)
+        os.read(reading, 1)  # until the parent ends
+        os._exit(0)
+with optimized._alone(Path(sys.argv[1])) as alone:
+    print(alone)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks")
+def test_a_process_that_is_forked_meanwhile_does_not_keep_the_lock(tmp_path):
+    words = [sys.executable, "-c", _FORKED, str(tmp_path)]
+    assert subprocess.run(words, capture_output=True, text=True, timeout=20).stdout == "True\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of files")
 def test_a_full_disk_is_told_and_the_graph_runs(graph, cache):
     expected = Session(graph, Settings(optimized=False, threads=1)).run({"x": np.ones((1, 64))})["y"].sum()
