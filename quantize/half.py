@@ -121,13 +121,14 @@ def _kept(nodes: Sequence[ir.Node], float32: Callable[[ir.Node], bool]) -> set[i
     """
     owners = {body: node for node in nodes for body in bodies(node)}
     waiting = [node for node in nodes if _needs_float(node)]
-    kept = {inner for node in nodes if float32(node) for inner in (node, *_inside(node))}
+    asked = {inner for node in nodes if float32(node) for inner in (node, *_inside(node))}
+    found: set[ir.Node] = set()  # not those asked for: what leads to an integer may lead through them
     while waiting:
         node = waiting.pop()
-        kept.add(node)
+        found.add(node)
         sources = [_source(value, owners) for value in node.inputs if value is not None and value.dtype == _FLOAT]
-        waiting += [source for source in (*sources, *_inside(node)) if source is not None and source not in kept]
-    return kept
+        waiting += [source for source in (*sources, *_inside(node)) if source is not None and source not in found]
+    return asked | found
 
 
 def _inside(node: ir.Node) -> Iterable[ir.Node]:

@@ -142,6 +142,25 @@ def test_indices_are_counted_in_float() -> None:
     assert {value.dtype for value in result.graph.initializers.values()} == {ir.DataType.FLOAT, ir.DataType.FLOAT16}
 
 
+def test_indices_are_counted_in_float_through_nodes_that_stay_so() -> None:
+    """What leads to a kept node that leads to an integer is in float32 too."""
+    model = ir.from_onnx_text(
+        HEADER
+        + """
+        main (int64[n] positions) => (int64[n] bucket)
+        <float two = {2}, float three = {3}, float[n] x, float[n] halved, float[n] tripled> {
+            x = Cast <to = 1> (positions)
+            halved = Div (x, two)
+            tripled = Mul (halved, three)
+            bucket = Cast <to = 7> (tripled)
+        }
+        """
+    )
+    positions = np.array([1, 4001, 8002])
+    found = run(to_half(model, float32=lambda node: node.op_type == "Mul"), positions=positions)
+    np.testing.assert_array_equal(found[0], run(model, positions=positions)[0])
+
+
 def test_branches_that_keep_float_each_have_their_cast() -> None:
     model = ir.from_onnx_text(
         HEADER
