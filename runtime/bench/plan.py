@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -171,6 +172,17 @@ def several(value: Any) -> tuple[Any, ...]:
         listed = list(value)
         return tuple(one for place, one in enumerate(listed) if one not in listed[:place])
     return (value,)
+
+
+def listed(name: str, values: Any) -> list[Any]:
+    """A list of the caller's; a single text or dictionary would be taken apart.
+
+    Raises:
+        OptionError: it is no list.
+    """
+    if isinstance(values, (str, bytes, os.PathLike, Mapping)) or not isinstance(values, Iterable):
+        raise OptionError(f"{name} must be a list, not {values!r:.60}")
+    return list(values)
 
 
 def _optional(value: Any) -> tuple[Any, ...] | None:

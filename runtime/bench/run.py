@@ -15,7 +15,7 @@ from ..errors import OptionError
 from . import machine
 from .configurations import Configuration, Configurations, Variant
 from .doubts import doubts
-from .plan import ALONE, Plan, Several, plan
+from .plan import ALONE, Plan, Several, listed, plan
 from .process import start
 from .result import FORMAT, Result, Row, Start
 from .runners import Alone, Processes, Runner, Threads
@@ -98,10 +98,11 @@ def bench(
         beams=beams, concurrency=concurrency, concurrency_mode=concurrency_mode, repeats=repeats, min_time=min_time,
         warmup=warmup, starts=starts, optimized=optimized,
     )  # fmt: skip
+    inputs = None if inputs is None else listed("inputs", inputs)
     before = machine.load()
     tell = progress or (lambda line: None)
     tell("opening")
-    found = Configurations([bundle, *against], task, inputs, asked)
+    found = Configurations([bundle, *listed("against", against)], task, inputs, asked)
     configurations = []
     for one in found.opened():
         tell(f"opened {one}")

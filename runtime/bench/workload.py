@@ -185,9 +185,11 @@ class Workload:
         return Work(shape, self.task, batches, options, amounts, rows)
 
     def _measure(self, item: Any) -> float:
-        """Tokens of a text, seconds of a sound; 0 of a picture."""
+        """Tokens that are read of a text, seconds of a sound; 0 of a picture."""
         if self.kind == "text":
-            return texts.tokens(self._bundle.tokenizer, item)
+            count = texts.tokens(self._bundle.tokenizer, item)
+            # What is longer is cut, but contexts of questions are read in windows.
+            return count if self.limit is None or self.name == "question-answering" else min(count, self.limit)
         return media.seconds(item, self._bundle.feature_extractor.sampling_rate) if self.kind == "audio" else 0.0
 
     def _pixels(self) -> tuple[int, int] | None:

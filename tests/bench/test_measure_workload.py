@@ -162,6 +162,13 @@ def test_inputs_of_the_callers(tmp_path: Path) -> None:
     assert work.amounts == (4 + 7, 3 + 4)
 
 
+def test_what_is_cut_of_an_input_is_not_read(tmp_path: Path) -> None:
+    workload = Workload(text_bundle(tmp_path, "text-classification"), "text-classification", ["fine day " * 1000])
+    assert workload.limit is not None
+    assert workload.complete(Shape(1)).length == workload.limit
+    assert workload.work(Shape(1)).amounts == (workload.limit,)
+
+
 def test_recordings_of_the_callers(tmp_path: Path) -> None:
     workload = Workload(Bundle(make_ctc(tmp_path)), "automatic-speech-recognition", [np.zeros(100), np.zeros(300)])
     assert workload.complete(Shape(1)).seconds == 2.0
