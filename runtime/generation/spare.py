@@ -32,7 +32,8 @@ class Spare:
 
     def __init__(self) -> None:
         self._blocks: list[Block] = []
-        self._lock = threading.Lock()
+        # Collecting garbage may give blocks back at any moment, in the thread that is just taking some.
+        self._lock = threading.RLock()
 
     @property
     def kept(self) -> int:

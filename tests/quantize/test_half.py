@@ -156,9 +156,10 @@ def test_indices_are_counted_in_float_through_nodes_that_stay_so() -> None:
         }
         """
     )
-    positions = np.array([1, 4001, 8002])
-    found = run(to_half(model, float32=lambda node: node.op_type == "Mul"), positions=positions)
-    np.testing.assert_array_equal(found[0], run(model, positions=positions)[0])
+    result = to_half(model, float32=lambda node: node.op_type == "Mul")
+    # By type: ONNX Runtime may compute what has no kernel in float16 in float32 without rounding in between.
+    assert [node.outputs[0].dtype for node in result.graph] == [*[ir.DataType.FLOAT] * 3, ir.DataType.INT64]
+    np.testing.assert_array_equal(run(result, positions=np.array([1, 4001, 8002]))[0], [1, 6001, 12003])
 
 
 def test_branches_that_keep_float_each_have_their_cast() -> None:

@@ -68,3 +68,25 @@ def test_many_threads_take_and_give() -> None:
         thread.join()
     assert not mistakes
     assert kept.kept <= 4 * 4096
+
+
+class CollectingGarbage(np.ndarray):
+    """A block that collects garbage as soon as it is looked at, as Python may at any moment."""
+
+    @property
+    def nbytes(self) -> int:
+        gc.collect()
+        return super().nbytes
+
+
+def test_memory_comes_back_while_some_is_taken() -> None:
+    kept = Spare()
+    kept.give([np.empty(100, dtype=np.uint8).view(CollectingGarbage)])
+    user = Buffers([ENTRY], 3, 10, kept)
+    user.itself = user  # type: ignore[attr-defined]  # a cycle, which only the garbage collector ends
+    del user
+    thread = threading.Thread(target=kept.take, args=(100,), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert kept.kept == 3 * 2 * 10 * 8 * 4
