@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
 from tests.export import media, models
 from torchless.export import export
+from torchless.export.early_selection import select_early
 
 pytestmark = pytest.mark.export
 
@@ -81,3 +83,18 @@ def test_decoder_behind_its_last_attention(tmp_path: Path, model_type: str, oper
     assert whole
     assert set(whole) == {7}
     assert last == 2
+
+
+def test_what_leads_to_the_last_attention_stays_whole() -> None:
+    model = ir.from_onnx_text(f"""<ir_version: 10, opset_import: ["": 20, "com.microsoft": 1]>
+    g (float[b, l, 8] x, float[b, k, 8] keys, int64[b, n, 1] places) => (float[b, n, 8] y)
+    <float[8, 8] w = {{{", ".join(map(str, range(64)))}}},
+     float[b, l, 8] query, float[b, l, 8] attended, float[b, l, 8] product, float[b, n, 8] kept> {{
+        query = MatMul (x, w)
+        attended = com.microsoft.MultiHeadAttention <num_heads = 2> (query, keys, keys)
+        product = MatMul (attended, w)
+        kept = GatherND <batch_dims = 1> (product, places)
+        y = Neg (kept)
+    }}""")
+    select_early(model.graph)
+    assert [node.op_type for node in model.graph] == ["MatMul", "MultiHeadAttention", "GatherND", "MatMul", "Neg"]

@@ -27,6 +27,7 @@ def graph(
     half: str = "negative, lower",
     middle: str = "2",
     permutation: str = "0, 2, 1, 3",
+    rows: str = "b",
 ) -> ir.Model:
     model = ir.from_onnx_text(f"""<ir_version: 10, opset_import: ["": 20, "com.microsoft": 1]>
     g (float[b, l, 8] x, float[b, l, 2] angles, float[b, l, 2] others) => (float[b, l, 8] y)
@@ -34,7 +35,7 @@ def graph(
      int64[1] middle = {{{middle}}}, int64[1] end = {{9223372036854775807}}, int64[1] three = {{3}},
      int64[1] one = {{1}}, float scale = {{2}},
      float[b, l, 2, 4] heads, float[b, 2, l, 4] first, float[b, 2, l, 4] turned, float[b, l, 2, 4] back,
-     float[b, l, 4] cos, float[b, l, 4] sin, float[b, l, 4] scaled> {{
+     float[{rows}, l, 4] cos, float[{rows}, l, 4] sin, float[{rows}, l, 4] scaled> {{
         heads = Reshape (x, split)
         first = Transpose <perm = [0, 2, 1, 3]> (heads)
         both = Concat <axis = -1> ({joined})
@@ -92,6 +93,7 @@ def test_heads_are_turned_as_before() -> None:
         {"half": "negative, negative"},
         {"middle": "1"},
         {"permutation": "0, 2, 3, 1"},
+        {"rows": "1"},  # the same angles for all rows
     ],
 )
 def test_something_else_stays(changed: dict[str, str]) -> None:
@@ -108,3 +110,14 @@ def test_every_layer_of_a_decoder(tmp_path: Path, model_type: str) -> None:
     assert found.count("RotaryEmbedding") == 2 * found.count("GroupQueryAttention") > 0
     assert "Neg" not in found
     assert "Transpose" not in found
+
+
+@pytest.mark.parametrize("model_type", ["esm", "modernbert"])
+def test_encoders_whose_rows_share_their_angles(
+    tmp_path: Path, model_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They attend with ONNX Runtime's operator as others do, which a graph that does not run would end."""
+    monkeypatch.setitem(models.ARCHITECTURES["esm"], "position_embedding_type", "rotary")
+    source = models.checkpoint(tmp_path / "checkpoint", model_type, "text-classification")
+    path = export(source, tmp_path / "bundle") / "onnx" / "model.onnx"
+    assert "MultiHeadAttention" in {node.op_type for node in onnx.load(path, load_external_data=False).graph.node}
