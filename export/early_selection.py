@@ -54,8 +54,7 @@ def _select_gathered(graph: ir.Graph) -> None:
     if len(gathers) != 1 or gathers[0].outputs[0].is_graph_output():
         return
     (gather,) = gathers
-    narrow = _narrow(graph, lambda node: node is gather)
-    narrow = {node: positions for node, positions in narrow.items() if not _is_attention(node)}
+    narrow = _narrow(graph, lambda node: node is gather, attention=False)
     if not narrow:
         return
     kept, result = gather.outputs[0].shape, gather.outputs[0]
@@ -81,15 +80,17 @@ def _select_gathered(graph: ir.Graph) -> None:
     graph.sort()  # what counts the positions may come later
 
 
-def _narrow(graph: ir.Graph, takes: Callable[[ir.Node], bool]) -> dict[ir.Node, list[int]]:
+def _narrow(graph: ir.Graph, takes: Callable[[ir.Node], bool], *, attention: bool = True) -> dict[ir.Node, list[int]]:
     """The nodes of whose result only what ``takes`` picks is used, and that can give it alone.
+
+    Without ``attention`` those alone that are behind the last attention.
 
     Returns:
         Their inputs of positions, by node.
     """
     found: dict[ir.Node, list[int]] = {}
     for node in reversed(graph):
-        positions = _positions(node)
+        positions = _positions(node) if attention or not _is_attention(node) else []
         uses = [(use.node, use.idx) for use in node.outputs[0].uses()]
         few = all((takes(user) and index == 0) or index in found.get(user, ()) for user, index in uses)
         if positions and uses and few and not node.outputs[0].is_graph_output():

@@ -42,7 +42,7 @@ def fuse_rotary(graph: ir.Graph) -> None:
     rows: dict[ir.Value, ir.Value] = {}
     for node in list(graph):
         found = _turned(node)
-        if found is None:
+        if found is None or not _alike(found):
             continue
         for angles in (found.cos, found.sin):
             if angles not in tables:
@@ -86,6 +86,13 @@ def _turned(reshape: ir.Node) -> _Turned | None:
             if source is not None and _rank(source, 4):
                 return _Turned(source, reshape, cos, sin)
     return None
+
+
+def _alike(found: _Turned) -> bool:
+    """Whether each row of a batch has angles of its own, which the operator looks up by row: not one for all."""
+    shapes = [value.shape for value in (found.source, found.cos, found.sin)]
+    rows = {None if shape is None else shape[0] for shape in shapes}
+    return len(rows) == 1 and None not in rows
 
 
 def _parts(plain: ir.Value, half: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value] | None:
