@@ -143,7 +143,7 @@ class Generator:
         tokenizer = self._bundle.tokenizer if config.stop_strings else None
         config = self._resolve(config, first, tokenizer is not None)
         copies = max(config.num_beams, config.num_return_sequences)
-        if memory_class(self._session) is HostMemory:
+        if not self._in_place or memory_class(self._session) is HostMemory:
             check_fits(entries(self._session.inputs), len(first) * copies, config.max_length)
         padding = np.arange(tokens.shape[1]) >= lengths[:, None]
         if self.is_encoder_decoder and encoded is None:

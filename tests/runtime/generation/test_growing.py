@@ -10,7 +10,9 @@ import pytest
 
 from tests.runtime.factories import save_graph
 from tests.runtime.generation_factories import SPECIAL
-from torchless import Bundle, InputError
+from torchless import Bundle, InputError, OptionError
+from torchless.generation import cache, device
+from torchless.generation import generator as generators
 from torchless.generation.generator import Generator
 
 VOCAB, WIDTH = 12, 3
@@ -57,6 +59,15 @@ def generator(tmp_path: Path, weights: dict[str, np.ndarray]) -> Generator:
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     save_tokenizer(tmp_path)
     return Bundle.open(tmp_path).generator()
+
+
+def test_what_does_not_fit_is_refused_on_a_gpu_too(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This cache is in the processor's memory wherever the graph runs."""
+    monkeypatch.setattr(generators, "memory_class", lambda session: device.DeviceMemory)
+    monkeypatch.setattr(cache, "available_memory", lambda: 500)
+    assert generator.generate([[5, 6]], max_length=10, num_beams=1).sequences.size
+    with pytest.raises(OptionError, match="4 sequences of 10 tokens"):
+        generator.stream([[5, 6]], max_length=10, num_beams=4)
 
 
 def save_tokenizer(folder: Path) -> None:
