@@ -89,10 +89,10 @@ def _turned(reshape: ir.Node) -> _Turned | None:
 
 
 def _alike(found: _Turned) -> bool:
-    """Whether each row of a batch has angles of its own, which the operator looks up by row: not one for all."""
+    """Whether each row of a batch has angles of its own, which the operator looks up by row, for all of a head."""
     shapes = [value.shape for value in (found.source, found.cos, found.sin)]
-    rows = {None if shape is None else shape[0] for shape in shapes}
-    return len(rows) == 1 and None not in rows
+    sizes = {None if shape is None else (shape[0], shape[-1]) for shape in shapes}
+    return len(sizes) == 1 and None not in sizes
 
 
 def _parts(plain: ir.Value, half: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value] | None:
@@ -130,7 +130,7 @@ def _rotated_half(value: ir.Value) -> ir.Value | None:
     return upper.inputs[0] if ends == others == [3, 1] or ends == others == [-1, 1] else None
 
 
-def _bounds(node: ir.Node) -> list[int | None]:
+def _bounds(node: ir.Node) -> list[int | float | None]:
     """Start, end, axis and step of a slice along one axis."""
     return [_number(value) for value in node.inputs[1:]]
 
@@ -158,7 +158,9 @@ def _angles(value: ir.Value, function: str) -> ir.Value | None:
 def _table(graph: ir.Graph, angles: ir.Value) -> ir.Value:
     """``(batch, length, head)`` to ``(batch * length, head / 2)``."""
     assert angles.shape is not None
-    half = int(angles.shape[2]) // 2
+    size = angles.shape[2]
+    assert isinstance(size, int)  # as that of the heads
+    half = size // 2
     bounds = [_constant(graph, [number]) for number in (0, half, 2)]
     cut = ir.node("Slice", [angles, *bounds])
     table = ir.node("Reshape", [cut.outputs[0], _constant(graph, [-1, half])])
