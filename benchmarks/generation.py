@@ -34,6 +34,10 @@ WARMUP = 4  # tokens
 KEYS = ("model", "contender", "batch", "input", "beams")
 
 
+class EndedEarlyError(Exception):
+    """A contender gave fewer tokens than it was asked for."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """What is generated: prompts of equal length in one batch."""
@@ -129,8 +133,9 @@ def measure_cell(
     repeats: int,
     budget: float,
 ) -> list[dict[str, Any]]:
-    """A row per contender: medians over its turns."""
+    """A row per contender: medians over its turns. A peer that ends too early is left out, with a message."""
     prompts = cell.prompts(models.vocabulary(model))
+    able = dict(workers)
     for contender, one in workers.items():
         # What compiles goes on as caches grow.
         _run(one, prompts, cell.beams, cell.new if contender.startswith("torch-compile") else WARMUP)
@@ -140,10 +145,17 @@ def measure_cell(
     for turn in range(repeats):
         if turn and time.perf_counter() - start > (budget if turn > 1 else 2 * budget):
             break
-        for contender, one in workers.items():
-            first, _ = _run(one, prompts, cell.beams, 1)
-            whole, tokens[contender] = _run(one, prompts, cell.beams, cell.new)
-            times[contender].append((first, whole))
+        for contender, one in list(able.items()):
+            try:
+                first, _ = _run(one, prompts, cell.beams, 1)
+                whole, tokens[contender] = _run(one, prompts, cell.beams, cell.new)
+            except EndedEarlyError as error:
+                if contender == REFERENCE or contender.startswith("torchless"):
+                    raise SystemExit(str(error)) from error
+                print(f"{model} {cell.name()}: {error}, and is left out", flush=True)
+                del able[contender]
+            else:
+                times[contender].append((first, whole))
     if REFERENCE in tokens:
         reference[cell] = tokens[REFERENCE]
     return [
@@ -153,7 +165,7 @@ def measure_cell(
             "peak_mib": round(one.ask("memory")["peak"]),
             "agreement": _agreement(contender, cell, tokens[contender], reference.get(cell)),
         }
-        for contender, one in workers.items()
+        for contender, one in able.items()
     ]
 
 
@@ -162,7 +174,7 @@ def _run(one: Worker, prompts: list[list[int]], beams: int, new: int) -> tuple[f
     time.sleep(PAUSE_S)
     answer = one.ask("run", tokens=prompts, beams=beams, new=new)
     if any(len(row) != new for row in answer["tokens"]):
-        raise SystemExit(f"{one.contender} gave {[len(row) for row in answer['tokens']]} tokens instead of {new}")
+        raise EndedEarlyError(f"{one.contender} gave {[len(row) for row in answer['tokens']]} tokens instead of {new}")
     return answer["seconds"], answer["tokens"]
 
 

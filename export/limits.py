@@ -23,10 +23,16 @@ def max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> in
 def declared_positions(model: PreTrainedModel) -> int | None:
     """The positions that the configuration says the model was made for; those of a generating model are meant so.
 
-    What hears counts those of its texts apart.
+    What hears counts those of its texts apart. Angles of "longrope" change for all positions once a text is longer than
+    the model was first trained for, those of keys that are cached already too: such a model ends there.
     """
     declared = [getattr(model.config, name, None) for name in ("max_target_positions", "max_position_embeddings")]
-    return next((count for count in declared if isinstance(count, int) and count > 0), None)
+    count = next((count for count in declared if isinstance(count, int) and count > 0), None)
+    scaling = getattr(model.config, "rope_parameters", None) or {}
+    if scaling.get("rope_type") == "longrope":
+        original = scaling.get("original_max_position_embeddings")
+        return min(limit for limit in (count, original) if limit is not None)
+    return count
 
 
 def _positions(model: PreTrainedModel) -> int | None:

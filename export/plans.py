@@ -61,6 +61,10 @@ def plans(model: PreTrainedModel) -> list[Plan]:
     Raises:
         ExportError: the model cannot be run over a cache of keys and values, with the reason.
     """
+    if (getattr(model.config, "rope_parameters", None) or {}).get("rope_type") == "dynamic":
+        raise ExportError(
+            f"{type(model).__name__} has rope scaling 'dynamic': the angles of cached keys would change as a text grows"
+        )
     grown, cross = layer_sizes(model)
     if not model.config.is_encoder_decoder:
         return [_causal(model, grown)]

@@ -40,7 +40,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         kind, _, index = str(self.device).partition(":")
-        if kind not in ("cpu", "cuda", "auto") or (":" in self.device and not (kind == "cuda" and index.isdigit())):
+        if kind not in ("cpu", "cuda", "auto") or (":" in self.device and not (kind == "cuda" and index.isdecimal())):
             raise OptionError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', not {self.device!r}")
         if self.threads is not None and (type(self.threads) is not int or self.threads < 1):
             raise OptionError(f"threads must be a positive integer or None, not {self.threads!r}")

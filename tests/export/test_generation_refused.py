@@ -73,6 +73,12 @@ def test_heads_of_a_size_that_the_operator_lacks(tmp_path: Path) -> None:
     refused(source, ExportError, "torch cannot export GPT2LMHeadModel: .*heads of 4 numbers.*a multiple of 8")
 
 
+def test_angles_that_change_as_a_text_grows(tmp_path: Path) -> None:
+    scaling = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+    source = models.generating(tmp_path / "checkpoint", "llama", rope_parameters=scaling)
+    refused(source, ExportError, "LlamaForCausalLM has rope scaling 'dynamic'")
+
+
 @pytest.mark.parametrize(
     ("model_type", "base", "task", "message"),
     [

@@ -45,3 +45,13 @@ def test_tokenizer() -> None:
 
 def test_deberta_with_absolute_positions() -> None:
     assert limit("deberta-v2", position_biased_input=True) == 64
+
+
+def test_angles_that_change_behind_the_original_length() -> None:
+    factors = [1.0, 2.0, 3.0, 4.0]
+    scaling = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": factors, "long_factor": factors}
+    changed = {"rope_parameters": scaling, "original_max_position_embeddings": 16}
+    config = transformers.AutoConfig.for_model("phi3", **{**models.ARCHITECTURES["phi3"], "pad_token_id": 1, **changed})
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    assert config.max_position_embeddings > 16
+    assert max_length(model, models.tokenizer_for("phi3")) == 16

@@ -45,7 +45,9 @@ def cpu_build(monkeypatch, fresh):
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["AzureExecutionProvider", "CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("device", ["gpu", "CUDA", "", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "auto:1", "cuda:1:2"])
+@pytest.mark.parametrize(
+    "device", ["gpu", "CUDA", "", "cpu:0", "cuda:", "cuda:x", "cuda:²", "cuda:-1", "auto:1", "cuda:1:2"]
+)
 def test_malformed_device(device):
     with pytest.raises(OptionError, match=r"device must be .* not"):
         Settings(device=device)
