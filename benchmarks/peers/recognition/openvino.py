@@ -80,6 +80,7 @@ def _compiled(folder: Path, hint: str) -> Any:
         "INFERENCE_PRECISION_HINT": _PRECISION,
         "INFERENCE_NUM_THREADS": THREADS,
         "PERFORMANCE_HINT": hint,
+        "ENABLE_CPU_PINNING": THREADS > 1,  # processes of one thread would all be pinned to the first core
     }
     return ov.Core().compile_model(folder / _GRAPH, "CPU", options)
 
