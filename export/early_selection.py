@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import onnx_ir as ir
+
+from .nodes import constant
 
 # What computes each position for itself: inputs of the result's rank hold positions, others are weights.
 _BY_POSITION = (
@@ -156,7 +157,7 @@ def _rank(value: ir.Value | None) -> int | None:
 
 def _first(graph: ir.Graph, before: ir.Node, value: ir.Value, axis: int) -> ir.Value:
     """A node that gives ``value[:, :1]``, along whichever axis."""
-    bounds = [_constant(graph, number) for number in (0, 1, axis)]
+    bounds = [constant(graph, [number]) for number in (0, 1, axis)]
     output = ir.Value(name=f"{value.name}_first", type=value.type, shape=_shortened(value, axis, 1))
     graph.insert_before(before, ir.node("Slice", [value, *bounds], outputs=[output]))
     return output
@@ -166,12 +167,3 @@ def _shortened(value: ir.Value, axis: int, size: int | ir.SymbolicDim | None) ->
     if value.shape is None:
         return None
     return ir.Shape([size if index == axis else dimension for index, dimension in enumerate(value.shape)])
-
-
-def _constant(graph: ir.Graph, number: int) -> ir.Value:
-    name = f"first_{number}"
-    if name not in graph.initializers:
-        tensor = ir.Tensor(np.array([number], np.int64), name=name)
-        value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
-        graph.register_initializer(value)
-    return graph.initializers[name]

@@ -5,12 +5,11 @@ Each function looks for one pattern and replaces it; what only almost matches st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnx_ir as ir
 
 from .einsums import multiply_einsums
+from .nodes import both_ways
 from .rotary import fuse_rotary
 
 _MICROSOFT = "com.microsoft"
@@ -101,11 +100,11 @@ def _rms_norm(node: ir.Node) -> tuple[ir.Value, ir.Value, float] | None:
     """What a last multiplication normalizes, the weights it multiplies by, and epsilon; None where it does not."""
     if node.op_type != "Mul" or node.domain:
         return None
-    for weight, scaled in _both_ways(node):
+    for weight, scaled in both_ways(node):
         product = scaled.producer()
         if not _is_vector(weight) or product is None or product.op_type != "Mul":
             continue
-        for source, inverse in _both_ways(product):
+        for source, inverse in both_ways(product):
             epsilon = _epsilon(source, inverse)
             if epsilon is not None:
                 return source, weight, epsilon
@@ -121,7 +120,7 @@ def _epsilon(source: ir.Value, inverse: ir.Value) -> float | None:
         node = node.inputs[0].producer()
     if node is None or node.op_type != "Add":
         return None
-    for constant, mean in _both_ways(node):
+    for constant, mean in both_ways(node):
         reduce, number = mean.producer(), _scalar(constant)
         if number is None or reduce is None or reduce.op_type != "ReduceMean" or not _over_last_axis(reduce):
             continue
@@ -132,13 +131,6 @@ def _epsilon(source: ir.Value, inverse: ir.Value) -> float | None:
         if by_itself or (square.op_type == "Pow" and _scalar(square.inputs[1]) == 2):
             return number
     return None
-
-
-def _both_ways(node: ir.Node) -> Iterator[tuple[ir.Value, ir.Value]]:
-    first, second = node.inputs
-    if first is not None and second is not None:
-        yield first, second
-        yield second, first
 
 
 def _over_last_axis(node: ir.Node) -> bool:

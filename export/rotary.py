@@ -10,11 +10,11 @@ References: Su et al. 2021, https://arxiv.org/abs/2104.09864; ONNX Runtime's con
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
+
+from .nodes import both_ways, constant
 
 _HEADS_FIRST = (0, 2, 1, 3)
 
@@ -77,7 +77,7 @@ def _turned(reshape: ir.Node) -> _Turned | None:
     total = _producer(back.inputs[0], "Add") if back is not None and _heads_first(back) else None
     if total is None:
         return None
-    for plain, half in _both_ways(total):
+    for plain, half in both_ways(total):
         found = _parts(plain, half)
         if found is not None:
             heads, cos, sin = found
@@ -100,9 +100,9 @@ def _parts(plain: ir.Value, half: ir.Value) -> tuple[ir.Value, ir.Value, ir.Valu
     first, second = _producer(plain, "Mul"), _producer(half, "Mul")
     if first is None or second is None:
         return None
-    for rotated, sin in _both_ways(second):
+    for rotated, sin in both_ways(second):
         heads = _rotated_half(rotated)
-        for given, cos in _both_ways(first):
+        for given, cos in both_ways(first):
             if heads is not None and given is heads:
                 angles = _angles(cos, "Cos"), _angles(sin, "Sin")
                 if angles[0] is not None and angles[1] is not None:
@@ -146,7 +146,7 @@ def _angles(value: ir.Value, function: str) -> ir.Value | None:
     source = node = spread.inputs[0]
     producer = node.producer() if node is not None else None
     if producer is not None and producer.op_type == "Mul":  # by the scale of longer contexts
-        scaled = [part for part, scale in _both_ways(producer) if _number(scale, float) is not None]
+        scaled = [part for part, scale in both_ways(producer) if _number(scale, float) is not None]
         node = scaled[0] if scaled else None
     turned = _producer(node, function)
     joined = _producer(turned.inputs[0], "Concat") if turned is not None else None
@@ -161,9 +161,9 @@ def _table(graph: ir.Graph, angles: ir.Value) -> ir.Value:
     size = angles.shape[2]
     assert isinstance(size, int)  # as that of the heads
     half = size // 2
-    bounds = [_constant(graph, [number]) for number in (0, half, 2)]
+    bounds = [constant(graph, [number]) for number in (0, half, 2)]
     cut = ir.node("Slice", [angles, *bounds])
-    table = ir.node("Reshape", [cut.outputs[0], _constant(graph, [-1, half])])
+    table = ir.node("Reshape", [cut.outputs[0], constant(graph, [-1, half])])
     for node, shape in ((cut, ir.Shape([*angles.shape[:2], half])), (table, ir.Shape([None, half]))):
         node.outputs[0].type, node.outputs[0].shape = angles.type, shape
     _insert_behind(graph, angles, cut, table)
@@ -174,7 +174,7 @@ def _numbers(graph: ir.Graph, angles: ir.Value) -> ir.Value:
     """The number of each token among all of a call, int64 ``(batch, length)``."""
     sizes = ir.node("Shape", [angles], {"start": 0, "end": 2})
     count = ir.node("ReduceProd", [sizes.outputs[0]], {"keepdims": 0})
-    zero, one = (_constant(graph, number) for number in (0, 1))
+    zero, one = (constant(graph, number) for number in (0, 1))
     numbers = ir.node("Range", [zero, count.outputs[0], one])
     shaped = ir.node("Reshape", [numbers.outputs[0], sizes.outputs[0]])
     integers = ir.TensorType(ir.DataType.INT64)
@@ -211,13 +211,6 @@ def _heads_first(node: ir.Node) -> bool:
     return permutation is not None and tuple(permutation.as_ints()) == _HEADS_FIRST
 
 
-def _both_ways(node: ir.Node) -> Iterator[tuple[ir.Value, ir.Value]]:
-    first, second = node.inputs
-    if first is not None and second is not None:
-        yield first, second
-        yield second, first
-
-
 def _rank(value: ir.Value | None, rank: int) -> bool:
     return value is not None and value.shape is not None and value.shape.rank() == rank
 
@@ -227,13 +220,3 @@ def _number(value: ir.Value | None, kind: type = int) -> int | float | None:
         return None
     number: int | float = kind(value.const_value.numpy().reshape(()))
     return number
-
-
-def _constant(graph: ir.Graph, numbers: list[int] | int) -> ir.Value:
-    text = "_".join(map(str, numbers)) if isinstance(numbers, list) else f"scalar_{numbers}"
-    name = f"rotary_{text}".replace("-", "minus")
-    if name not in graph.initializers:
-        tensor = ir.Tensor(np.array(numbers, np.int64), name=name)
-        value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
-        graph.register_initializer(value)
-    return graph.initializers[name]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from .products import free_name
+
 _FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 
 
@@ -56,19 +58,11 @@ class Casts:
     def output(self, graph: ir.Graph, index: int, value: ir.Value) -> None:
         """Let the graph give float32; the output's name goes to the cast's result."""
         cast = self._cast(value, _FLOAT)
-        cast.outputs[0].name, value.name = value.name, self._free(f"{value.name}_half")
+        cast.outputs[0].name, value.name = value.name, free_name(self._names, f"{value.name}_half")
         graph.append(cast)
         graph.outputs[index] = cast.outputs[0]
 
     def _cast(self, value: ir.Value, dtype: ir.DataType) -> ir.Node:
-        name = self._free(f"{value.name}_{dtype.name.lower()}")
+        name = free_name(self._names, f"{value.name}_{dtype.name.lower()}")
         output = ir.Value(name=name, type=ir.TensorType(dtype), shape=value.shape)
         return ir.node("Cast", [value], {"to": dtype}, outputs=[output])
-
-    def _free(self, name: str) -> str:
-        """A name that no value has: this one, or this one with a number."""
-        free, number = name, 1
-        while free in self._names:
-            free, number = f"{name}_{number}", number + 1
-        self._names.add(free)
-        return free

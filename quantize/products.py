@@ -141,3 +141,12 @@ def _tensor(value: ir.Value | None) -> ir.TensorProtocol:
     assert value is not None
     assert value.const_value is not None
     return value.const_value
+
+
+def free_name(taken: set[str | None], name: str) -> str:
+    """A name that no value has: this one, or this one with a number; it is taken from now on."""
+    free, number = name, 1
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    taken.add(free)
+    return free

@@ -11,7 +11,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 from numpy.typing import NDArray
 
-from .products import MICROSOFT, Product, find_product, is_constant, is_table, name_of, shape_of, size_of
+from .products import MICROSOFT, Product, find_product, free_name, is_constant, is_table, name_of, shape_of, size_of
 from .schemes import Scheme
 
 # Fewer weights than this gain nothing from fewer bits, and a classifier's few columns are better left exact.
@@ -58,7 +58,7 @@ class Rewriter:
         """The constants that were made under these names, or those that a function makes."""
         if names[0] not in self._made:
             for name, array in zip(names, make(), strict=True):
-                tensor = ir.Tensor(np.ascontiguousarray(array), name=self._free(name))
+                tensor = ir.Tensor(np.ascontiguousarray(array), name=free_name(self._names, name))
                 kind = ir.TensorType(tensor.dtype)
                 value = ir.Value(name=tensor.name, type=kind, shape=tensor.shape, const_value=tensor)
                 self.graph.register_initializer(value)
@@ -69,7 +69,7 @@ class Rewriter:
         """Put nodes before another, in whichever graph it is; their results get names that no graph has."""
         for node in nodes:
             for value in node.outputs:
-                value.name = value.name or self._free(f"{before.outputs[0].name}_{node.op_type}")
+                value.name = value.name or free_name(self._names, f"{before.outputs[0].name}_{node.op_type}")
         assert before.graph is not None
         before.graph.insert_before(before, nodes)
 
@@ -104,14 +104,6 @@ class Rewriter:
             if reason:
                 left[name_of(value)] = reason
         return left
-
-    def _free(self, name: str) -> str:
-        """A name that no value has: this one, or this one with a number."""
-        free, number = name, 1
-        while free in self._names:
-            free, number = f"{name}_{number}", number + 1
-        self._names.add(free)
-        return free
 
 
 @dataclass(frozen=True)

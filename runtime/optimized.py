@@ -4,22 +4,23 @@ ONNX Runtime rewrites a graph when it opens it, and packs weights into the order
 every process anew, each with a copy of its own. Saved with the packed weights in a file beside it, the rewritten
 graph is only mapped into memory: pages are read when they are needed, all processes see the same ones, and the system
 may drop them when memory is short. Answers are the same bit by bit. Memory (sum of the proportional set sizes) of 4
-processes that have answered, on an AMD EPYC with ONNX Runtime 1.31.1; opening took a quarter to a half of the time:
+processes that have answered, on an AMD EPYC with ONNX Runtime 1.31.1; opening took a third to a half of the time
+(``make bench-footprint``):
 
 ================  ==========  ==============  ==========================
 model             as it is    optimized       on the disk, in addition
 ================  ==========  ==============  ==========================
-GPT-2, float32    2646 MiB    777 MiB         945 MiB
-GPT-2, int8       784 MiB     283 MiB         274 MiB
-BERT, float32     1801 MiB    510 MiB         739 MiB
-BERT, int8        560 MiB     240 MiB         186 MiB
+GPT-2, float32    2666 MiB    795 MiB         945 MiB
+GPT-2, int8       805 MiB     296 MiB         274 MiB
+BERT, float32     1821 MiB    484 MiB         739 MiB
+BERT, int8        580 MiB     243 MiB         186 MiB
 ================  ==========  ==============  ==========================
 
-Opening still packs every weight, one after the other, to find the packed one by its hash. What was tried beside it,
-for GPT-2 in float32 (as it is: 3429 MiB before memory that is freed was given back): weights in a file and not packed
-open about as fast, but every process packs a copy of its own (2198 MiB); without packing at all there are no copies
-(636 MiB), but a call takes up to twice as long and answers differ in their last bits; the ORT format, mapped, has
-packed weights in every process (2520 MiB).
+Opening still packs every weight, one after the other, to find the packed one by its hash. What was tried beside it by
+hand, for GPT-2 in float32 (as it is: 3429 MiB before memory that is freed was given back): weights in a file and not
+packed open about as fast, but every process packs a copy of its own (2198 MiB); without packing at all there are no
+copies (636 MiB), but a call takes up to twice as long and answers differ in their last bits; the ORT format, mapped,
+has packed weights in every process (2520 MiB).
 
 Writing takes several times as long as loading, and more disk than the graph, so that it happens only where it is asked
 for: by ``optimized=True`` or a folder, or by ``torchless optimize``. What was written is used from then on.

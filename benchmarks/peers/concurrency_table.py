@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from .concurrency_worker import CONCURRENCY
 from .models import MODELS as GENERATING
 from .recognition_models import MODELS as RECOGNIZING
-from .table import OURS, Row, Runs, family, replace, same_run
+from .table import OURS, Row, Runs, family, peers_beside, replace
 
 _MODELS = {"bert": RECOGNIZING["bert"], "gpt2": GENERATING["gpt2"]}
 
@@ -52,9 +52,5 @@ def _ratio(cell: Mapping[str, Row], ours: str) -> str:
     """How many times the calls of the best peer of the same precision, in a second."""
     if ours not in cell:
         return ""
-    peers = [
-        row["throughput_per_s"]
-        for name, row in cell.items()
-        if family(name) == family(ours) and not name.startswith(OURS) and same_run(row, cell[ours])
-    ]
+    peers = peers_beside(cell, ours, "throughput_per_s")
     return f"**{cell[ours]['throughput_per_s'] / max(peers):.2f}**" if peers else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from .recognition_models import MODELS
 from .recognition_worker import RECOGNITION
-from .table import OURS, Row, Runs, family, replace, same_run
+from .table import OURS, Row, Runs, family, peers_beside, replace
 
 _ANSWERS = {
     "tags": "tags",
@@ -68,9 +68,5 @@ def _ratio(cell: Mapping[str, Row], ours: str) -> str:
     """How many times as long the fastest of the peers in fp32 or int8 takes."""
     if ours not in cell:
         return ""
-    peers = [
-        row["ms"]
-        for name, row in cell.items()
-        if family(name) == family(ours) and not name.startswith(OURS) and same_run(row, cell[ours])
-    ]
+    peers = peers_beside(cell, ours, "ms")
     return f"**{min(peers) / cell[ours]['ms']:.2f}**" if peers else ""

@@ -78,6 +78,15 @@ def same_run(row: Row, other: Row) -> bool:
     return (row["machine"], row["date"]) == (other["machine"], other["date"])
 
 
+def peers_beside(cell: Mapping[str, Row], ours: str, key: str) -> list[float]:
+    """A number of each peer that was measured with ``ours``, in a precision of the same family."""
+    return [
+        row[key]
+        for name, row in cell.items()
+        if family(name) == family(ours) and not name.startswith(OURS) and same_run(row, cell[ours])
+    ]
+
+
 def _table(model: str, kind: str, cells: Mapping[Shape, Mapping[str, Row]]) -> str:
     runs = Runs(row for cell in cells.values() for row in cell.values())
     shown = [name for name in CONTENDERS if any(name in cell for cell in cells.values())]

@@ -114,12 +114,26 @@ def bench(
         measured = _loads(configurations, asked, stack, tell)
         _in_turns(measured, asked, tell)
         rows = tuple(one.row(memory[one.configuration]) for one in measured)
-    described = machine.describe({row.provider for row in rows}) | {"load": before}
+    shown = f"torchless.bench.bench({os.fspath(bundle)!r}, ...)"
+    return _document(shown, found, asked, inputs, before, beginnings, rows)
+
+
+def _document(
+    command: str,
+    found: Configurations,
+    asked: Plan,
+    inputs: list[Any] | None,
+    load: float | None,
+    starts: tuple[Start, ...],
+    rows: tuple[Row, ...],
+) -> Result:
+    """What was measured, with all that has to be known to read it; ``load`` is the machine's before it began."""
+    described = machine.describe({row.provider for row in rows}) | {"load": load}
     first, *others = found.bundles.values()
     return Result(
         format=FORMAT,
         created=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
-        command=f"torchless.bench.bench({os.fspath(bundle)!r}, ...)",
+        command=command,
         bundle={
             "folder": str(first.folder),
             "task": found.task,
@@ -129,7 +143,7 @@ def bench(
         machine=described,
         versions=machine.versions(found.kind),
         settings={"task": found.task, **asked.to_json(), "inputs": None if inputs is None else len(inputs)},
-        starts=beginnings,
+        starts=starts,
         rows=rows,
         notes=(*found.notes, *doubts(rows, asked, described)),
     )
