@@ -5,9 +5,10 @@
 ``--table`` only makes the table, ``--repeat-check`` measures again and says how far ratios are from those that are
 written, and writes nothing. The peers need ``make .venv-peers/ready .venv-genai/ready``.
 
-Every contender is a process of its own. Those of a precision run side by side, and take turns in a cell; a turn is one
-new token and then 64, so that a step is (t64 - t1) / 63, and the prefill, an encoder included, is t1. Token ids are
-compared with torch's.
+Every contender is a process of its own. Those of a precision run side by side, and take turns in a cell. A turn is one
+new token, several times where that is short, and then 64, so that a step is (t64 - t1) / 63, and the prefill, an
+encoder included, is t1. Token ids are compared with torch's, which stay in build/benchmarks for later runs: "torch
+fp32" beside other precisions alone gives those that are missing, and rows of it are neither measured nor written.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,12 +26,16 @@ from .measure import PAUSE_S, merge, read
 from .peers import models, worker
 from .peers.preparation import converted, prepare
 from .peers.process import Worker
-from .peers.table import insert
+from .peers.reference import CONTENDER as REFERENCE
+from .peers.reference import Reference, Tokens
+from .peers.table import OURS, insert
 from .repeat import check
 
-REFERENCE = "torch fp32"
 AGREEING = 4  # tokens that greedy search in fp32 must share with torch; later, near ties may part
 WARMUP = 4  # tokens
+# A turn asks for the first token until so much is spent. A call after a pause that is shorter only warms up.
+FIRST_S = 0.3
+FIRST_CALLS = 5
 KEYS = ("model", "contender", "batch", "input", "beams")
 
 
@@ -55,6 +60,19 @@ class Cell:
     def name(self) -> str:
         """As in the tables: input x batch x beams."""
         return f"{self.input}x{self.batch}x{self.beams}"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Seconds that a contender took: up to the first token, in each of several calls, and for all tokens."""
+
+    first: tuple[float, ...]
+    whole: float
+
+    @property
+    def first_s(self) -> float:
+        """The median."""
+        return statistics.median(self.first)
 
 
 # From small to large, as the memory of a row is the most that its process has held until then.
@@ -94,16 +112,33 @@ def main(arguments: list[str] | None = None) -> None:
 def measure(model: str, contenders: Iterable[str], asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure every cell of a model, family by family: a table compares no others, and all would not fit in memory."""
     rows: list[dict[str, Any]] = []
-    reference: dict[Cell, list[list[int]]] = {}
+    cells = QUICK if asked.quick else _cells(model, asked.cells)
+    reference = Reference(model, small=asked.quick)
     for family in worker.families(contenders, worker.CONTENDERS):
-        rows += _measure_family(model, family, reference, asked)
+        if family == [REFERENCE]:
+            _complete(model, cells, reference, small=asked.quick)
+        else:
+            rows += _measure_family(model, family, cells, reference, asked)
     return rows
 
 
+def _complete(model: str, cells: Iterable[Cell], reference: Reference, *, small: bool) -> None:
+    """Have torch give the tokens that are not kept yet: without others to compare with, its times are of no use."""
+    prompts = {cell: cell.prompts(models.vocabulary(model)) for cell in cells}
+    missing = [cell for cell in prompts if reference.tokens(str(cell), prompts[cell]) is None]
+    if not missing:
+        return
+    with Worker(REFERENCE, *converted(model, REFERENCE, small=small)) as torch:
+        torch.ask("load")
+        for cell in missing:
+            _, tokens = _run(torch, prompts[cell], cell.beams, cell.new)
+            reference.keep(str(cell), prompts[cell], tokens)
+
+
 def _measure_family(
-    model: str, family: Iterable[str], reference: dict[Cell, list[list[int]]], asked: argparse.Namespace
+    model: str, family: Iterable[str], cells: Iterable[Cell], reference: Reference, asked: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Their processes side by side. What torch answers is put into ``reference``, or was before."""
+    """Their processes side by side."""
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         workers, versions = {}, {}
@@ -111,7 +146,7 @@ def _measure_family(
             one = Worker(contender, *converted(model, contender, small=asked.quick))
             workers[contender] = stack.enter_context(one)
             versions[worker.CONTENDERS[contender].engine] = one.ask("load")["versions"]
-        for cell in QUICK if asked.quick else _cells(model, asked.cells):
+        for cell in cells:
             found = measure_cell(model, cell, workers, reference, asked.repeats, asked.budget)
             print(*found, sep="\n", flush=True)
             rows += found
@@ -126,70 +161,76 @@ def _cells(model: str, names: Iterable[str] | None) -> list[Cell]:
 
 
 def measure_cell(
-    model: str,
-    cell: Cell,
-    workers: Mapping[str, Worker],
-    reference: dict[Cell, list[list[int]]],
-    repeats: int,
-    budget: float,
+    model: str, cell: Cell, workers: Mapping[str, Worker], reference: Reference, repeats: int, budget: float
 ) -> list[dict[str, Any]]:
     """A row per contender: medians over its turns. A peer that ends too early is left out, with a message."""
     prompts = cell.prompts(models.vocabulary(model))
     able = dict(workers)
     for contender, one in workers.items():
+        time.sleep(PAUSE_S)
         # What compiles goes on as caches grow.
         _run(one, prompts, cell.beams, cell.new if contender.startswith("torch-compile") else WARMUP)
-    times: dict[str, list[tuple[float, float]]] = {contender: [] for contender in workers}
-    tokens: dict[str, list[list[int]]] = {}
+    turns: dict[str, list[Turn]] = {contender: [] for contender in workers}
+    tokens: dict[str, Tokens] = {}
     start = time.perf_counter()
-    for turn in range(repeats):
-        if turn and time.perf_counter() - start > (budget if turn > 1 else 2 * budget):
+    for number in range(repeats):
+        if number and time.perf_counter() - start > (budget if number > 1 else 2 * budget):
             break
         for contender, one in list(able.items()):
             try:
-                first, _ = _run(one, prompts, cell.beams, 1)
-                whole, tokens[contender] = _run(one, prompts, cell.beams, cell.new)
+                turn, tokens[contender] = _turn(one, prompts, cell)
             except EndedEarlyError as error:
-                if contender == REFERENCE or contender.startswith("torchless"):
+                if contender == REFERENCE or contender.startswith(OURS):
                     raise SystemExit(str(error)) from error
                 print(f"{model} {cell.name()}: {error}, and is left out", flush=True)
                 del able[contender]
             else:
-                times[contender].append((first, whole))
+                turns[contender].append(turn)
     if REFERENCE in tokens:
-        reference[cell] = tokens[REFERENCE]
+        reference.keep(str(cell), prompts, tokens[REFERENCE])
     return [
         {
             **{"model": model, "contender": contender, **asdict(cell)},
-            **_medians(cell, times[contender]),
+            **_medians(cell, turns[contender]),
             "peak_mib": round(one.ask("memory")["peak"]),
-            "agreement": _agreement(contender, cell, tokens[contender], reference.get(cell)),
+            "agreement": _agreement(contender, cell, tokens[contender], reference.tokens(str(cell), prompts)),
         }
         for contender, one in able.items()
     ]
 
 
-def _run(one: Worker, prompts: list[list[int]], beams: int, new: int) -> tuple[float, list[list[int]]]:
-    """Seconds and token ids, when the others' threads no longer spin."""
-    time.sleep(PAUSE_S)
+def _turn(one: Worker, prompts: Tokens, cell: Cell) -> tuple[Turn, Tokens]:
+    """The first token, as often as there is time for it, and then all of them, with those that came."""
+    time.sleep(PAUSE_S)  # until the others' threads no longer spin
+    seconds, _ = _run(one, prompts, cell.beams, 1)
+    first = [seconds] if seconds >= FIRST_S else []
+    while sum(first) < FIRST_S and len(first) < FIRST_CALLS:
+        first.append(_run(one, prompts, cell.beams, 1)[0])
+    whole, tokens = _run(one, prompts, cell.beams, cell.new)
+    return Turn(tuple(first), whole), tokens
+
+
+def _run(one: Worker, prompts: Tokens, beams: int, new: int) -> tuple[float, Tokens]:
+    """Seconds and token ids."""
     answer = one.ask("run", tokens=prompts, beams=beams, new=new)
     if any(len(row) != new for row in answer["tokens"]):
         raise EndedEarlyError(f"{one.contender} gave {[len(row) for row in answer['tokens']]} tokens instead of {new}")
     return answer["seconds"], answer["tokens"]
 
 
-def _medians(cell: Cell, times: list[tuple[float, float]]) -> dict[str, float]:
-    steps = [(whole - first) / (cell.new - 1) for first, whole in times]
+def _medians(cell: Cell, turns: Sequence[Turn]) -> dict[str, float]:
+    steps = [(turn.whole - turn.first_s) / (cell.new - 1) for turn in turns]
     return {
-        "turns": len(times),
-        "prefill_ms": round(1e3 * statistics.median(first for first, _ in times), 1),
+        "turns": len(turns),
+        "prefill_calls": sum(len(turn.first) for turn in turns),
+        "prefill_ms": round(1e3 * statistics.median(turn.first_s for turn in turns), 1),
         "step_ms": round(1e3 * statistics.median(steps), 2),
-        "tokens_per_s": round(cell.batch * cell.new / statistics.median(whole for _, whole in times), 1),
+        "tokens_per_s": round(cell.batch * cell.new / statistics.median(turn.whole for turn in turns), 1),
     }
 
 
-def _agreement(contender: str, cell: Cell, tokens: list[list[int]], reference: list[list[int]] | None) -> int | None:
-    """Tokens at the start that are torch's, in the row that has fewest; None where torch was left out."""
+def _agreement(contender: str, cell: Cell, tokens: Tokens, reference: Tokens | None) -> int | None:
+    """Tokens at the start that are torch's, in the row that has fewest; None where torch never gave any."""
     if reference is None:
         return None
     common = min(

@@ -1,11 +1,14 @@
 """What results hold, and what tables and second measurements make of rows of several runs."""
 
 import json
+import os
+from typing import ClassVar
 
 import pytest
 
-from benchmarks import measure, repeat
-from benchmarks.peers import process, table
+from benchmarks import generation, measure, repeat
+from benchmarks.peers import preparation, process, table
+from benchmarks.peers.reference import Reference
 
 HERE, THERE = ("Mill, 2 CPUs", "2026-01-01"), ("Abacus, 1 CPUs", "2026-01-02")
 
@@ -68,7 +71,84 @@ def test_families_have_tables_of_their_own():
     assert "| **1.50** · 1.50 | **1.50** · 1.50 |" in text
 
 
-KEYS = ("model", "contender", "batch", "input", "beams")
+KEYS = generation.KEYS
+
+
+class Scripted:
+    """A contender whose calls take given seconds, then a second each; it gives tokens that depend on the prompt."""
+
+    asked: ClassVar[list[tuple[str, int]]] = []
+
+    def __init__(self, contender, *folders, seconds=()):
+        self.contender, self._seconds = contender, list(seconds)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def ask(self, do, *, tokens=(), beams=1, new=0):
+        if do != "run":
+            return {"versions": {}, "peak": 100.0}
+        self.asked.append((self.contender, new))
+        seconds = self._seconds.pop(0) if self._seconds else 1.0
+        return {"seconds": seconds, "tokens": [[sum(row) % 50 + index for index in range(new)] for row in tokens]}
+
+
+@pytest.fixture
+def scripted(results, tmp_path, monkeypatch):
+    """The suite of generation with such contenders. Returns what they were asked for."""
+    monkeypatch.setattr(generation, "PAUSE_S", 0)
+    monkeypatch.setattr(generation, "Worker", Scripted)
+    monkeypatch.setattr(generation, "prepare", lambda *names, small: None)
+    monkeypatch.setattr(generation, "insert", lambda rows: "")
+    monkeypatch.setattr(preparation, "FOLDER", tmp_path)
+    monkeypatch.setattr(Scripted, "asked", [])
+    (tmp_path / "gpt2/checkpoint").mkdir(parents=True)
+    (tmp_path / "gpt2/checkpoint/model.safetensors").touch()
+    return Scripted.asked
+
+
+@pytest.mark.parametrize(
+    ("seconds", "counted"),
+    [
+        ((0.25, 0.0625, 0.125, 0.125), (0.0625, 0.125, 0.125)),
+        ((0.125, *[0.03125] * 9), (0.03125,) * generation.FIRST_CALLS),
+        ((0.5, 0.25), (0.5,)),
+    ],
+    ids=["until the seconds are spent", "until the calls are spent", "a long one warms nothing up"],
+)
+def test_the_first_token_is_asked_for_again_while_that_is_short(scripted, seconds, counted):
+    turn, tokens = generation._turn(Scripted("torch fp32", seconds=seconds), [[1, 2]], generation.CELLS[0])
+    assert turn.first == counted
+    assert scripted[-1][1] == len(tokens[0]) == 64
+
+
+def test_torch_beside_other_precisions_gives_its_tokens_and_no_row(scripted, results):
+    written = row("torch fp32", 25.0)
+    measure.write("generation", [written])
+    command = ["--models", "gpt2", "--cells", "32x1x1", "--repeats", "2"]
+    generation.main([*command, "--contenders", "torch fp32", "torchless int8"])
+    assert [new for name, new in scripted if name == "torch fp32"] == [64]
+    before, ours = measure.read("generation")["rows"]
+    assert before == written
+    assert (ours["contender"], ours["agreement"], ours["turns"], ours["prefill_calls"]) == ("torchless int8", 64, 2, 2)
+
+    scripted.clear()
+    for contenders in (["torchless int8"], ["torch fp32", "torchless int8"]):
+        generation.main([*command, "--contenders", *contenders])
+        assert measure.read("generation")["rows"][-1]["agreement"] == 64
+    assert {name for name, _ in scripted} == {"torchless int8"}
+
+
+def test_kept_tokens_are_of_the_same_prompts_and_checkpoint(scripted, tmp_path):
+    Reference("gpt2", small=False).keep("a", [[1]], [[2, 3]])
+    assert Reference("gpt2", small=False).tokens("a", [[1]]) == [[2, 3]]
+    assert Reference("gpt2", small=False).tokens("a", [[4]]) is None
+    assert Reference("gpt2", small=False).tokens("b", [[1]]) is None
+    os.utime(tmp_path / "gpt2/checkpoint/model.safetensors", (4e9, 4e9))
+    assert Reference("gpt2", small=False).tokens("a", [[1]]) is None
 
 
 def test_a_second_measurement_within_the_target(capsys):
