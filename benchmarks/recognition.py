@@ -39,6 +39,7 @@ KEYS = ("case", "work", "input", "batch", "contender")
 _TRANSFORMERS = ("torchless", "torch")
 _ENCODERS = (*_TRANSFORMERS, "torch-compile", "openvino", "optimum")
 _FULL = ("fp32",)
+_DYNAMIC = ("fp32", "int8")
 _ALL = ("fp32", "int8", "int8-static")
 
 
@@ -107,7 +108,7 @@ _WHISPER = (_clips(30, 1), _clips(30, 4, "faster-whisper"))  # which reads one r
 _VIT = (Cell("logits", "224 x 224 pixels"), Cell("label", "640 x 480 JPEG"), Cell("logits", "224 x 224 pixels", 8))
 _FEATURES = (Cell("log-mel", "30 s", 1, 30), Cell("pixels", "640 x 480 JPEG"))
 _GENERATING = Case(
-    (*_TRANSFORMERS, "torch-compile", "ctranslate2", "faster-whisper", "onnx-asr"), _FULL, _WHISPER, _WHISPER
+    (*_TRANSFORMERS, "torch-compile", "ctranslate2", "faster-whisper", "onnx-asr"), _DYNAMIC, _WHISPER, _WHISPER
 )
 CASES = {
     "bert": Case((*_ENCODERS, "ctranslate2"), _ALL, _BERT, (_texts(1, 16), _texts(3, 32))),

@@ -52,6 +52,8 @@ CONTENDERS = {
     "optimum int8": Contender("optimum", "int8"),
     "optimum int8-static": Contender("optimum", "int8-static"),
     "ctranslate2 int8": Contender("ctranslate2", "int8"),
+    "faster-whisper int8": Contender("faster_whisper", "int8"),
+    "onnx-asr int8": Contender("onnx_asr", "int8"),
 }
 RECOGNITION = Suite(
     CONTENDERS,

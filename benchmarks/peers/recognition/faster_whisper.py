@@ -11,7 +11,7 @@ from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[im
 from ..recognition_worker import NEW_TOKENS, THREADS, Works, model_type
 from . import ctranslate2
 
-_PRECISIONS = {"fp32": "float32"}
+_PRECISIONS = {"fp32": "float32", "int8": "int8"}
 _PROMPT = 4  # tokens
 
 
