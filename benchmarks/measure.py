@@ -97,15 +97,11 @@ def machine(hardware: Mapping[str, Any]) -> str:
 
 def hardware() -> dict[str, Any]:
     """Processor name, instruction sets that matter here, and CPUs of this process."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {"processor": platform.processor(), "cpus": os.cpu_count()}
-    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    found = {key.strip(): value.strip() for key, value in fields.items()}
-    flags = found.get("flags", "").split()
-    wanted = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp") if flag in flags]
-    return {"processor": found.get("model name", platform.processor()), "flags": wanted, "cpus": os.cpu_count()}
+    from torchless import processor  # which the environments of the peers do not have, and versions() must not need
+
+    known = processor.flags() or ()
+    wanted = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp") if flag in known]
+    return {"processor": processor.name(), "flags": wanted, "cpus": os.cpu_count()}
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:

@@ -32,9 +32,14 @@ _X86 = ("x86_64", "amd64", "i386", "i686")
 @cache
 def features() -> frozenset[str] | None:
     """Instructions for vectors and 8-bit products that this processor has, by name; None where that is unknown."""
-    system = platform.system()
-    found = _linux() if system == "Linux" else _macos() if system == "Darwin" else None
+    found = flags()
     return None if found is None else frozenset(name for word, name in _NAMES.items() if word in found)
+
+
+def flags() -> set[str] | None:
+    """All instructions and features that this processor has, as the system calls them; None where that is unknown."""
+    system = platform.system()
+    return _linux() if system == "Linux" else _macos() if system == "Darwin" else None
 
 
 def is_x86() -> bool:
