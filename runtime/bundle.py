@@ -202,8 +202,7 @@ class Bundle:
                 if graph is not None:
                     for file in (graph.model, *graph.data):
                         check_size(self.folder, file)
-                digest = "+".join(file.sha256 for file in (graph.model, *graph.data)) if graph else None
-                session = Session(path, self.settings, digest)
+                session = Session(path, self.settings, graph.digest if graph else None)
                 if graph is not None:
                     _check_signature(path, graph, session)
                 if CUDA in session.providers:

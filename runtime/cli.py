@@ -14,7 +14,7 @@ from typing import Any
 
 from . import __version__, cli_bench, cli_info, cli_quantize, cli_run, optimized, tasks
 from .bundle import Bundle
-from .errors import SessionError, TorchlessError
+from .errors import OptionError, SessionError, TorchlessError
 
 _OK, _MISTAKE, _INTERRUPTED = 0, 2, 130
 
@@ -101,8 +101,13 @@ def _parser(helping: bool) -> argparse.ArgumentParser:
     optimize = commands.add_parser(
         "optimize", help="keep optimized graphs on this machine: faster to load, shared memory"
     )
-    optimize.add_argument("bundle", nargs="+")
-    optimize.add_argument("--dtype", default="auto", help="variant of the graphs: fp32, int8, ... (default: auto)")
+    optimize.add_argument("bundle", nargs="*")
+    optimize.add_argument("--dtype", help="variant of the graphs: fp32, int8, ... (default: auto)")
+    optimize.add_argument(
+        "--clear",
+        action="store_true",
+        help="remove what was kept for the bundles, in every variant; without a bundle, all that was kept",
+    )
 
     cli_bench.add_arguments(commands.add_parser("bench", help="measure speed, start-up and memory on this machine"))
     return parser
@@ -167,16 +172,49 @@ def _bench(parsed: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _optimize(parsed: argparse.Namespace, rest: list[str]) -> None:
+    place = optimized.folder()
+    if parsed.clear:
+        _clear(parsed, place)
+        return
+    if not parsed.bundle:
+        raise OptionError("optimize needs a BUNDLE whose graphs are kept, or --clear, which removes what was kept")
     for name in parsed.bundle:
-        bundle = Bundle.open(name, dtype=parsed.dtype, optimized=True)
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            for role in bundle.dtypes:
-                bundle.session(role)
-        if told:
-            raise SessionError(str(told[0].message))
+        bundle = Bundle.open(name, dtype=parsed.dtype or "auto", optimized=True)
+        for role in bundle.dtypes:
+            _keep(bundle, role)
         print(f"{bundle.folder}: {', '.join(f'{role} in {bundle.dtype(role)}' for role in bundle.dtypes)}")
-    print(f"kept in {optimized.folder()}")
+    print(f"kept in {place}")
+
+
+def _keep(bundle: Bundle, role: str) -> None:
+    """Write a graph's optimized form where it is missing; warnings are shown.
+
+    Raises:
+        SessionError: it is not kept.
+    """
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        kept = bundle.session(role).optimized
+    messages = [str(warning.message) for warning in told]
+    if not kept:
+        raise SessionError("; ".join(messages) or f"no optimized graph of {role} of {bundle.folder} could be kept")
+    for warning in told:
+        warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _clear(parsed: argparse.Namespace, place: Path) -> None:
+    from .clearing import clear
+
+    if parsed.dtype is not None:
+        raise OptionError(f"--clear removes every variant: --dtype {parsed.dtype} has no meaning beside it")
+    bundles = [Bundle.open(name) for name in parsed.bundle]
+    try:
+        if not bundles:
+            print(f"removed {clear(place)} from {place}")
+        for bundle in bundles:
+            print(f"{bundle.folder}: removed {clear(place, bundle)} from {place}")
+    except OSError as error:
+        raise SessionError(f"cannot remove optimized graphs from {place}: {error}") from error
 
 
 def _open(parsed: argparse.Namespace, every_variant: bool = False) -> Bundle:

@@ -50,6 +50,11 @@ class GraphSpec:
     outputs: tuple[TensorSpec, ...]
     quantization: dict[str, Any] | None = None
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its files, joined: what an optimized graph is known by."""
+        return "+".join(file.sha256 for file in (self.model, *self.data))
+
 
 @dataclass(frozen=True)
 class Reference:

@@ -28,7 +28,8 @@ for: by ``optimized=True`` or a folder, or by ``torchless optimize``. What was w
 A graph that was rewritten for one processor may not run on another. What is kept is therefore known by the graph's
 SHA-256 (without a manifest by path, size and times of the graph and of the files named after it), the build of ONNX
 Runtime, the processor's instructions and the session options. What is damaged or half written is not used, and is made
-again where writing is asked for.
+again where writing is asked for. Nothing is removed by itself, as copies of a bundle and environments with other
+builds of ONNX Runtime may use the same folder; ``torchless optimize --clear`` removes it, see :mod:`.clearing`.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ VARIABLE = "TORCHLESS_CACHE"
 """The environment variable that names the folder of optimized graphs."""
 
 _FORMAT = 1
-_GRAPH, _WEIGHTS, _ENTRY = "graph.onnx", "weights.bin", "entry.json"
-_UNFINISHED = ".writing-"
+GRAPH, WEIGHTS, ENTRY = "graph.onnx", "weights.bin", "entry.json"
+UNFINISHED = ".writing-"
 # Options of a session that change how a graph runs, and not the graph.
 _NEUTRAL = frozenset(
     "intra_op_num_threads inter_op_num_threads log_severity_level log_verbosity_level logid enable_cpu_mem_arena "
@@ -129,7 +130,7 @@ def open_session(
         if setting != "auto" and not _is_whole(entry, description):
             _write(entry, description, path, load)
         if _is_whole(entry, description):
-            return load(entry / _GRAPH, more=_as_it_is())
+            return load(entry / GRAPH, more=_as_it_is())
     except failures as error:
         session = load(path)  # where the graph itself is at fault, this says so
         if setting != "auto":
@@ -155,7 +156,7 @@ def _description(
     build, instructions = onnxruntime(), features()
     return {
         "format": _FORMAT,
-        "graph": digest or _identity(path),
+        "graph": digest or identity(path),
         "onnxruntime": [build.__version__, build.get_build_info()],
         "machine": [platform.system(), platform.machine(), sorted(instructions or ())],
         "options": {name: str(value) for name, value in sorted(options.items()) if name not in _NEUTRAL},
@@ -163,7 +164,7 @@ def _description(
     }
 
 
-def _identity(path: Path) -> list[list[str | int]]:
+def identity(path: Path) -> list[list[str | int]]:
     """What tells a graph and its weights from others without reading them; a copy, or a new file, counts as another."""
     found: list[list[str | int]] = []
     for file in graph_files(path):
@@ -173,10 +174,15 @@ def _identity(path: Path) -> list[list[str | int]]:
     return found
 
 
+def source(path: Path) -> str:
+    """Where a graph lies; folders are resolved and the file is not, which is a link in a hub's cache."""
+    return str(path.parent.resolve() / path.name)
+
+
 def _is_whole(entry: Path, description: Mapping[str, Any]) -> bool:
     """Whether an entry was written for this, to the end, and its files have their sizes and the graph its checksum."""
     try:
-        found = json.loads((entry / _ENTRY).read_text(encoding="utf-8"))
+        found = json.loads((entry / ENTRY).read_text(encoding="utf-8"))
         return bool(found["description"] == description and found["files"] == _files(entry))
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -184,8 +190,8 @@ def _is_whole(entry: Path, description: Mapping[str, Any]) -> bool:
 
 def _files(entry: Path) -> dict[str, list[int]]:
     """Sizes of an entry's files, and the checksum of the small one: reading the weights would cost what they save."""
-    files = {path.name: [path.stat().st_size] for path in entry.iterdir() if path.name != _ENTRY}
-    files[_GRAPH].append(zlib.crc32((entry / _GRAPH).read_bytes()))
+    files = {path.name: [path.stat().st_size] for path in entry.iterdir() if path.name != ENTRY}
+    files[GRAPH].append(zlib.crc32((entry / GRAPH).read_bytes()))
     return files
 
 
@@ -199,19 +205,19 @@ def _write(entry: Path, description: Mapping[str, Any], path: Path, load: Load) 
     import tempfile
 
     entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(entry.parent) as alone:
+    with alone(entry.parent) as locked:
         if _is_whole(entry, description):
             return
-        for rest in entry.parent.glob(f"{_UNFINISHED}*") if alone else ():
+        for rest in entry.parent.glob(f"{UNFINISHED}*") if locked else ():
             shutil.rmtree(rest, ignore_errors=True)  # of a process that ended in the middle
-        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=entry.parent, ignore_cleanup_errors=True) as made:
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=entry.parent, ignore_cleanup_errors=True) as made:
             new = Path(made) / "entry"
             new.mkdir()
             load(path, more=_saving(new))
-            if (new / _WEIGHTS).exists():  # a graph of small weights has none
-                align(new / _GRAPH, new / _WEIGHTS)
-            content = {"description": description, "files": _files(new)}
-            (new / _ENTRY).write_text(json.dumps(content), encoding="utf-8")
+            if (new / WEIGHTS).exists():  # a graph of small weights has none
+                align(new / GRAPH, new / WEIGHTS)
+            content = {"description": description, "files": _files(new), "source": source(path)}
+            (new / ENTRY).write_text(json.dumps(content), encoding="utf-8")
             for file in new.iterdir():
                 _flush(file)
             if entry.exists():
@@ -221,8 +227,8 @@ def _write(entry: Path, description: Mapping[str, Any], path: Path, load: Load) 
 
 def _saving(new: Path) -> dict[str, Any]:
     return {
-        "optimized_model_filepath": str(new / _GRAPH),
-        "session.optimized_model_external_initializers_file_name": _WEIGHTS,
+        "optimized_model_filepath": str(new / GRAPH),
+        "session.optimized_model_external_initializers_file_name": WEIGHTS,
         # What is smaller stays in the graph, where shapes are inferred from it.
         "session.optimized_model_external_initializers_min_size_in_bytes": "1024",
         "session.save_external_prepacked_constant_initializers": "1",
@@ -236,7 +242,7 @@ def _flush(file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(place: Path) -> Iterator[bool]:
+def alone(place: Path) -> Iterator[bool]:
     """Wait until no other process writes here; False where the system cannot tell. A lock ends with its process."""
     try:
         import fcntl

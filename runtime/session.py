@@ -53,6 +53,7 @@ class Session:
         inputs: what the graph must be given.
         outputs: what it gives.
         optional: names of inputs that have defaults.
+        optimized: whether what was opened is the optimized form that was kept, see :mod:`torchless.optimized`.
 
     Raises:
         BundleNotFoundError: no such file.
@@ -71,7 +72,7 @@ class Session:
         self.settings = settings or Settings()
         if not self.path.is_file():
             raise BundleNotFoundError(f"no graph at {self.path}")
-        self._session = _open(self.path, self.settings, digest)
+        self._session, self.optimized = _open(self.path, self.settings, digest)
         self.inputs = tuple(map(_spec, self._session.get_inputs()))
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
         self.optional = frozenset(node.name for node in self._session.get_overridable_initializers())
@@ -160,13 +161,17 @@ class Session:
         return Session, (self.path, self.settings, self._digest)
 
 
-def _open(path: Path, settings: Settings, digest: str | None) -> Any:
+def _open(path: Path, settings: Settings, digest: str | None) -> tuple[Any, bool]:
+    """ONNX Runtime's session, and whether it is of the optimized form of the graph."""
     selected = providers.selected(settings.device, settings.providers, settings.provider_options)
     on_cpu = [name for name, _ in providers.split(selected)] == [providers.CPU]
     kept = settings.optimized if on_cpu else False
     disabled = _SLOWER_ON_CPU if on_cpu else []
+    opened = path
 
     def load(graph: Path, more: Mapping[str, Any] | None = None) -> Any:
+        nonlocal opened
+        opened = graph
         # Its own fallback would change the device in the middle of a request, and print to standard output.
         options = _session_options(settings, more)
         return onnxruntime().InferenceSession(
@@ -196,7 +201,7 @@ def _open(path: Path, settings: Settings, digest: str | None) -> Any:
         warnings.warn(
             f"device='auto': {missing[0]} could not start, running {path.name} on the CPU", stacklevel=user_stacklevel()
         )
-    return session
+    return session, opened != path
 
 
 def _session_options(settings: Settings, more: Mapping[str, Any] | None = None) -> Any:

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import optimized, providers
+from .environment import cpu_count
 from .errors import OptionError
 from .providers import Provider
+
+MOST_THREADS = 1024
+"""ONNX Runtime starts as many threads as it is told to: a number by mistake would take the machine down."""
+
+_THREADS = ("intra_op_num_threads", "inter_op_num_threads")
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,8 @@ class Settings:
 
     Attributes:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"`` (CUDA where it can be had, otherwise the CPU).
-        threads: threads inside one operator; None takes what the process may use (affinity, cgroup quota).
+        threads: threads inside one operator, :data:`MOST_THREADS` at the most; None takes what the process may use
+            (affinity, cgroup quota).
         providers: ONNX Runtime execution providers, names or ``(name, options)``; replaces ``device``.
         session_options: attributes of ``onnxruntime.SessionOptions`` by name, and configuration entries (names with
             a dot, such as ``"session.intra_op.allow_spinning"``).
@@ -46,6 +53,13 @@ class Settings:
             raise OptionError(f"threads must be a positive integer or None, not {self.threads!r}")
         if not isinstance(self.session_options, (Mapping, type(None))):
             raise OptionError(f"session_options must be a dictionary, not {self.session_options!r}")
+        named = {f"session_options[{name!r}]": (self.session_options or {}).get(name) for name in _THREADS}
+        for name, count in {"threads": self.threads, **named}.items():
+            if isinstance(count, int) and count > MOST_THREADS:
+                raise OptionError(
+                    f"{name} must be {MOST_THREADS} at the most, not {count}: each would be started; this process may "
+                    f"use {cpu_count()} processors"
+                )
         if self.threads is not None and "intra_op_num_threads" in (self.session_options or {}):
             raise OptionError("threads and session_options['intra_op_num_threads'] contradict each other; give one")
         if self.providers is not None:

@@ -283,12 +283,12 @@ import os, sys
 from pathlib import Path
 from torchless import optimized
 reading, writing = os.pipe()
-with optimized._alone(Path(sys.argv[1])):
+with optimized.alone(Path(sys.argv[1])):
     if not os.fork():
         os.close(writing)
         os.read(reading, 1)  # until the parent ends
         os._exit(0)
-with optimized._alone(Path(sys.argv[1])) as alone:
+with optimized.alone(Path(sys.argv[1])) as alone:
     print(alone)
 """
 

@@ -70,6 +70,23 @@ def test_malformed_threads(threads):
         Settings(threads=threads)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"threads": 100_000},
+        {"session_options": {"intra_op_num_threads": 100_000}},
+        {"session_options": {"inter_op_num_threads": 100_000}},
+    ],
+)
+def test_more_threads_than_anyone_means(settings):
+    with pytest.raises(OptionError, match=r"(threads|_num_threads'\]) must be 1024 at the most, not 100000"):
+        Settings(**settings)
+
+
+def test_as_many_threads_as_a_large_machine_has():
+    assert Settings(threads=1024).threads == 1024
+
+
 def test_threads_given_twice():
     with pytest.raises(OptionError, match="contradict"):
         Settings(threads=2, session_options={"intra_op_num_threads": 3})
