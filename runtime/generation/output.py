@@ -22,7 +22,8 @@ class Step:
 
     Attributes:
         tokens: (rows,) the token that each row got; the padding token in rows that had ended before.
-        scores: (rows, vocab) the processed scores that it was chosen by. The memory is used again: copy it to keep it.
+        scores: (rows, vocab) the processed scores that it was chosen by. Only until the next step is asked for, which
+            uses the memory again, a GPU's too: copy them before to keep them, or ask for ``output_scores``.
         running: (rows,) whether the row goes on after this token.
         parents: (rows,) for a beam search, the row of the step before that this row continues; otherwise None.
         provisional: whether a later step may choose another beginning, as the steps of a beam search do.
@@ -36,7 +37,7 @@ class Step:
 
     @property
     def scores(self) -> Floats:
-        """(rows, vocab); from a GPU's memory they are copied each time that they are asked for."""
+        """(rows, vocab), until the next step; from a GPU's memory they are copied each time that they are asked for."""
         return self._scores if isinstance(self._scores, np.ndarray) else self._scores.read()
 
 
