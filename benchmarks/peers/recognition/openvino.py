@@ -1,7 +1,8 @@
-"""OpenVINO, fp32 and NNCF's static int8, with the processors of transformers."""
+"""OpenVINO, fp32 and NNCF's static int8, with the processors of transformers; Whisper is in a module of its own."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ _PICTURE = 3  # axes, which are of fixed length
 def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
     """Convert the torch model, with batch and length left open; for int8, quantize it by NNCF's calibration."""
     quiet()
+    if model_type(checkpoint) == "whisper":
+        _whisper().prepare(checkpoint, folder, precision)
+        return
     inputs = _INPUTS[model_type(checkpoint) or ""]
     kind = torch.ones if "input_ids" in inputs else torch.randn
     example: Any = tuple(
@@ -63,10 +67,18 @@ class _Logits(torch.nn.Module):
 def load(checkpoint: Path, folder: Path, precision: str) -> Works:
     """A compiled graph; what is not quantized is computed in f32, also where the processor has something faster."""
     quiet()
+    if model_type(checkpoint) == "whisper":
+        found: Works = _whisper().load(checkpoint, folder, precision)
+        return found
     run = _compiled(folder, "LATENCY")
     if model_type(checkpoint) == "bert":
         return _tagging(run)
     return _pictures(run, checkpoint) if model_type(checkpoint) == "vit" else _ctc(run, checkpoint)
+
+
+def _whisper() -> Any:
+    """Only where it is needed: what it imports counts in the memory of a process."""
+    return import_module(".openvino_whisper", __package__)
 
 
 def concurrent(checkpoint: Path, folder: Path, precision: str, callers: int) -> list[Works]:
