@@ -108,7 +108,10 @@ _WHISPER = (_clips(30, 1), _clips(30, 4, "faster-whisper"))  # which reads one r
 _VIT = (Cell("logits", "224 x 224 pixels"), Cell("label", "640 x 480 JPEG"), Cell("logits", "224 x 224 pixels", 8))
 _FEATURES = (Cell("log-mel", "30 s", 1, 30), Cell("pixels", "640 x 480 JPEG"))
 _GENERATING = Case(
-    (*_TRANSFORMERS, "torch-compile", "openvino", "ctranslate2", "faster-whisper", "onnx-asr"), _DYNAMIC, _WHISPER, _WHISPER
+    (*_TRANSFORMERS, "torch-compile", "openvino", "ctranslate2", "faster-whisper", "onnx-asr"),
+    _DYNAMIC,
+    _WHISPER,
+    _WHISPER,
 )
 CASES = {
     "bert": Case((*_ENCODERS, "ctranslate2"), _ALL, _BERT, (_texts(1, 16), _texts(3, 32))),

@@ -24,7 +24,7 @@ _GRAPHS = ("encoder_model.onnx", "decoder_model_merged.onnx")
 
 
 def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
-    """Export with the past merged; for int8, quantize both graphs. Write the two files of the vocabulary that it reads."""
+    """Export with the past merged; for int8, quantize both graphs. Write the vocabulary's two files that it reads."""
     quiet()
     main_export(str(checkpoint), output=folder, task="automatic-speech-recognition-with-past", do_validation=False)
     if precision == "int8":
