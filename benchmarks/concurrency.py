@@ -7,8 +7,9 @@ writes nothing. The peers need ``make .venv-peers/ready``; conversions are those
 
 Callers are threads that share one model of two threads, or processes with a model of one thread each. Each has inputs
 of its own, calls again as soon as it is answered, and must get the answer that it gets alone. Contenders of a precision
-are open side by side and take turns of some seconds; OpenVINO has a request for each caller, and the hint for
-throughput.
+are open side by side and take turns of some seconds. OpenVINO is told how it will be called: it has a request for each
+caller, and the hint for throughput, by which it computes each with one thread. What this project's users would do is a
+contender of its own, ``threads=1``: each call is computed by its caller's thread.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import random
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -27,12 +29,12 @@ import numpy as np
 from .measure import PAUSE_S, merge, read
 from .peers import models
 from .peers.concurrency_table import insert
-from .peers.concurrency_worker import CONCURRENCY
+from .peers.concurrency_worker import CONCURRENCY, ONE_THREAD, conversion
 from .peers.preparation import converted, prepare
 from .peers.process import GENERATION, Suite, Worker
 from .peers.recognition_inputs import TOKENS
 from .peers.recognition_worker import RECOGNITION
-from .peers.table import OURS
+from .peers.table import OURS, family
 from .peers.worker import THREADS, families
 from .repeat import check
 
@@ -58,9 +60,13 @@ class Cell:
         """The inputs of each process."""
         return [inputs] if self.mode == "threads" else [[one] for one in inputs]
 
-    def threads(self) -> int:
-        """Of each process."""
-        return THREADS if self.mode == "threads" else 1
+    def threads(self, contender: str) -> int:
+        """Of each of its processes."""
+        return 1 if self.mode == "processes" or contender.endswith(ONE_THREAD) else THREADS
+
+    def takes(self, contender: str) -> bool:
+        """Whether it differs from the other contenders here: one thread is for several callers that share a model."""
+        return not contender.endswith(ONE_THREAD) or (self.mode == "threads" and self.callers > 1)
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,8 @@ class Case:
 
 
 CASES = {"bert": Case(RECOGNITION, 128), "gpt2": Case(GENERATION, 32, 32)}
-CELLS = [Cell("threads", count) for count in (1, 2, 4, 8)] + [Cell("processes", count) for count in (2, 4)]
-QUICK = [Cell("threads", 2), Cell("processes", 2)]
+CALLERS = (1, 2, 4)
+QUICK = (2,)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -94,9 +100,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--models", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--contenders", nargs="+", choices=CONCURRENCY.contenders, default=list(CONCURRENCY.contenders))
     parser.add_argument("--modes", nargs="+", choices=("threads", "processes"), default=("threads", "processes"))
-    parser.add_argument("--callers", nargs="+", type=int, help="only cells of these numbers")
+    parser.add_argument("--callers", nargs="+", type=int, default=CALLERS, help="how many (default: 1 2 4)")
     parser.add_argument("--turns", type=int, default=3, help="of a contender in a cell")
-    parser.add_argument("--seconds", type=float, default=5, help="of a turn")
+    parser.add_argument("--seconds", type=float, default=2, help="of a turn")
     parser.add_argument(
         "--quick", action="store_true", help="small models, a turn of half a second, nothing is written"
     )
@@ -105,10 +111,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeat-check", action="store_true", help="compare with what is written, write nothing")
     asked = parser.parse_args(arguments)
     if asked.quick:
-        asked.turns, asked.seconds = 1, 0.5
+        asked.turns, asked.seconds, asked.callers = 1, 0.5, QUICK
     again: list[dict[str, Any]] = []
     for model in [] if asked.table else asked.models:
-        prepare(model, asked.contenders, small=asked.quick, suite=CASES[model].suite)
+        prepare(model, dict.fromkeys(map(conversion, asked.contenders)), small=asked.quick, suite=CASES[model].suite)
         if not asked.prepare:
             again += measure(model, asked)
     if asked.repeat_check:
@@ -120,11 +126,11 @@ def main(arguments: list[str] | None = None) -> None:
 def measure(model: str, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure every cell of a model, the contenders of a precision side by side."""
     rows: list[dict[str, Any]] = []
-    for cell in QUICK if asked.quick else CELLS:
-        if cell.mode not in asked.modes or cell.callers not in (asked.callers or [cell.callers]):
-            continue
-        for family in families(asked.contenders, CONCURRENCY.contenders):
-            found, versions = measure_cell(model, cell, family, asked)
+    for cell in (Cell(mode, callers) for mode in asked.modes for callers in asked.callers):
+        if cell == Cell("processes", 1):
+            continue  # nobody else calls, as with one thread of a shared model
+        for contenders in families(filter(cell.takes, asked.contenders), CONCURRENCY.contenders):
+            found, versions = measure_cell(model, cell, contenders, asked)
             print(*found, sep="\n", flush=True)
             rows += found
             if not asked.quick and not asked.repeat_check:
@@ -142,19 +148,20 @@ def measure_cell(
     with ExitStack() as stack:
         workers: dict[str, list[Worker]] = {}
         versions, answers = {}, {}
+        opened: Counter[str] = Counter()  # processes of a conversion, which number their logs
         for contender in contenders:
-            workers[contender] = [
-                stack.enter_context(
-                    Worker(
-                        contender,
-                        *converted(model, contender, small=asked.quick),
-                        suite=CONCURRENCY,
-                        threads=cell.threads(),
-                        index=index,
-                    )
+            shared = conversion(contender)
+            workers[contender] = []
+            for _ in cell.processes(inputs):
+                worker = Worker(
+                    contender,
+                    *converted(model, shared, small=asked.quick),
+                    suite=CONCURRENCY,
+                    threads=cell.threads(contender),
+                    index=opened[shared],
                 )
-                for index in range(len(cell.processes(inputs)))
-            ]
+                workers[contender].append(stack.enter_context(worker))
+                opened[shared] += 1
             loaded = [
                 one.ask("load", inputs=each, new=case.new)
                 for one, each in zip(workers[contender], cell.processes(inputs), strict=True)
@@ -168,7 +175,7 @@ def measure_cell(
                 turns[contender].append(_turn(processes, asked.seconds))
         rows = [
             {
-                **{"model": model, "contender": contender, **asdict(cell), "threads": cell.threads()},
+                **{"model": model, "contender": contender, **asdict(cell), "threads": cell.threads(contender)},
                 **_numbers(turns[contender]),
                 "peak_mib": round(sum(one.ask("memory")["peak"] for one in processes)),
             }
@@ -211,7 +218,7 @@ def _numbers(turns: list[dict[str, Any]]) -> dict[str, Any]:
 def _agree(cell: Cell, answers: Mapping[str, list[Any]]) -> None:
     """Stop where fp32 answers others than torch: logits to 2e-3, and the first tokens."""
     for contender, found in answers.items():
-        if not contender.endswith("fp32") or REFERENCE not in answers:
+        if family(contender) != "fp32" or REFERENCE not in answers:
             continue
         for one, other in zip(found, answers[REFERENCE], strict=True):
             first, second = np.array(one), np.array(other)

@@ -34,15 +34,24 @@ from .process import Suite
 from .worker import CONTENDERS as GENERATING
 from .worker import peak, take_output
 
-__all__ = ["CONCURRENCY"]
+__all__ = ["CONCURRENCY", "ONE_THREAD", "conversion"]
 
 Call: TypeAlias = Callable[[], Any]
 
+ONE_THREAD = " threads=1"
+"""What the names of contenders end in that have one thread, however many callers share them."""
+
+
+def conversion(contender: str) -> str:
+    """The contender whose conversion this one opens."""
+    return contender.removesuffix(ONE_THREAD)
+
+
 CONTENDERS = {
-    name: GENERATING[name]
+    name: GENERATING[conversion(name)]
     for name in (
-        *("torchless fp32", "torch fp32", "optimum fp32", "openvino fp32"),
-        *("torchless int8", "optimum int8", "openvino int8"),
+        *("torchless fp32", f"torchless fp32{ONE_THREAD}", "torch fp32", "optimum fp32", "openvino fp32"),
+        *("torchless int8", f"torchless int8{ONE_THREAD}", "optimum int8", "openvino int8"),
     )
 }
 CONCURRENCY = Suite(CONTENDERS, f"{__package__}.concurrency_worker", "", Path(__file__).parent)

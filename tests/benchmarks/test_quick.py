@@ -66,9 +66,9 @@ def test_recognition(quick):
 
 
 def test_concurrency(quick):
-    rows = quick(concurrency.main, "--contenders", OURS)
-    cells = [("threads", 2, 2), ("processes", 2, 1)]
-    assert [(row["model"], row["mode"], row["callers"], row["threads"]) for row in rows] == [
+    rows = quick(concurrency.main, "--contenders", OURS, f"{OURS} threads=1")
+    cells = [(OURS, "threads", 2, 2), (f"{OURS} threads=1", "threads", 2, 1), (OURS, "processes", 2, 1)]
+    assert [(row["model"], row["contender"], row["mode"], row["callers"], row["threads"]) for row in rows] == [
         (model, *cell) for model in ("bert", "gpt2") for cell in cells
     ]
     assert all(row["same"] and row["calls"] >= 2 and 0 < row["p50_ms"] <= row["p99_ms"] for row in rows)
