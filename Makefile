@@ -8,7 +8,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint co
 BUNDLES = build/bundles
 
 .PHONY: demo test lint types unit slow gpu fixtures train bench-generation bench-recognition bench-latency \
-	bench-concurrency bench-scale bench-footprint clean
+	bench-operators bench-concurrency bench-scale bench-footprint clean
 
 demo: .venv/ready .venv-run/ready .venv-quantize/ready
 	.venv/bin/python -m examples.export_samples $(BUNDLES)
@@ -55,6 +55,10 @@ bench-recognition: .venv/ready .venv-peers/ready
 # Of those the encoders of texts and pictures: milliseconds a call.
 bench-latency: .venv/ready .venv-peers/ready
 	.venv/bin/python -m benchmarks.recognition --cases bert vit
+
+# Where their time goes, operator by operator, beside OpenVINO.
+bench-operators: .venv/ready .venv-peers/ready
+	.venv/bin/python -m benchmarks.operators
 
 # Several callers at once, as threads and as processes, against their peers.
 bench-concurrency: .venv/ready .venv-peers/ready
