@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after ``torchless``; None takes the process's.
 
     Returns:
-        The exit status: 0; 1 where ``bench --compare`` finds something slower; 2 for a mistake of the user, told in one
-        line; 130 when interrupted.
+        The exit status: 0; 1 where ``bench --compare`` finds something slower; 2 for a mistake of the user, or what
+        failed, told in one line; 130 when interrupted.
     """
     warnings.showwarning = _show_warning
     words = sys.argv[1:] if arguments is None else arguments

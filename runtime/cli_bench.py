@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import cli_quantize, cli_run, tasks
 from .bundle import Bundle
-from .errors import InputError, MissingDependencyError, OptionError, TaskError
+from .errors import InputError, MissingDependencyError, OptionError, SessionError, TaskError
 from .pipelines import PIPELINES
 from .progress import default_line
 
@@ -97,8 +97,10 @@ def run(parsed: argparse.Namespace, command: str) -> int:
 
     Raises:
         TorchlessError: a mistake of the user, told before anything is measured.
+        SessionError: something failed while it was measured; what was measured has been printed and written.
+        KeyboardInterrupt: likewise.
     """
-    from .bench import Result, bench
+    from .bench import Interrupted, Result, bench
     from .bench.compare import compare
 
     formats = _formats(parsed)
@@ -113,8 +115,11 @@ def run(parsed: argparse.Namespace, command: str) -> int:
     if parsed.inputs is not None:
         options["inputs"] = _inputs(parsed)
     line = default_line() if not parsed.quiet else lambda text: None
+    interrupt: Interrupted | None = None
     try:
         found = bench(parsed.bundle, progress=line, **options)
+    except Interrupted as error:
+        found, interrupt = error.result, error
     finally:
         line("")
     found = replace(found, command=command)
@@ -128,6 +133,10 @@ def run(parsed: argparse.Namespace, command: str) -> int:
         _print(parsed, formats, found, comparison)
     if parsed.output is not None:
         print(f"\nwritten to {parsed.output}", file=sys.stderr)
+    if interrupt is not None:
+        raise interrupt
+    if found.failed:
+        raise SessionError(f"failed while it was measured: {'; '.join(found.failed)}")
     return int(comparison is not None and comparison.worse)
 
 

@@ -7,7 +7,8 @@ Example:
     5.21
 """
 
+from .failures import Interrupted
 from .result import Result, Row, Start, Summary
 from .run import bench
 
-__all__ = ["Result", "Row", "Start", "Summary", "bench"]
+__all__ = ["Interrupted", "Result", "Row", "Start", "Summary", "bench"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .doubts import busy
-from .names import FIELDS, Measured, described, found, key, number, quantity
+from .names import FIELDS, VARIANT, Measured, described, found, key, number, quantity
 from .names import value as value_of
 from .result import Result, Row
 from .tables import facts
@@ -134,7 +134,7 @@ def compare(old: Result, new: Result) -> Comparison:
         changes=changes,
         only_old=tuple(_what(row, described(row, shown)) for place, row in before.items() if place not in after),
         only_new=tuple(_what(row, described(row, shown)) for place, row in after.items() if place not in before),
-        warnings=tuple(_warnings(old, new, bool(changes))),
+        warnings=tuple(_warnings(old, new, [(before[place], row) for place, row in after.items() if place in before])),
     )
 
 
@@ -204,8 +204,8 @@ def _moved(before: Measured, after: Measured, name: str) -> bool:
     return share > SINGLE
 
 
-def _warnings(old: Result, new: Result, some: bool) -> list[str]:
-    """Differences of what was measured, where, and with what."""
+def _warnings(old: Result, new: Result, pairs: Sequence[tuple[Measured, Measured]]) -> list[str]:
+    """Differences of what was measured, where, and with what; ``pairs`` are what both measured."""
     found = []
     if old.bundle.get("task") != new.bundle.get("task"):
         found.append(f"another task: {old.bundle.get('task')}, now {new.bundle.get('task')}")
@@ -215,15 +215,37 @@ def _warnings(old: Result, new: Result, some: bool) -> list[str]:
     versions = _differences(old.versions, new.versions)
     if versions:
         found.append(f"other versions: {versions}")
-    settings = _differences(*({name: one.settings.get(name) for name in _HOW} for one in (old, new)))
+    # Whether optimized graphs were wanted does not matter where the rows tell whether they were used.
+    told = pairs and all(row.optimized is not None for pair in pairs for row in pair)
+    how = [name for name in _HOW if not (told and name == "optimized")]
+    settings = _differences(*({name: one.settings.get(name) for name in how} for one in (old, new)))
     if settings:
         found.append(f"measured in another way: {settings}")
+    found += _other_graphs(pairs)
     when = [name for name, result in (("before", old), ("now", new)) if busy(result.machine)]
     if when:
         found.append(f"the machine was not idle {' and '.join(when)}: what seems to have moved may be others' doing")
-    if not some:
+    if not pairs:
         found.append("no configuration was measured in both")
     return found
+
+
+def _other_graphs(pairs: Sequence[tuple[Measured, Measured]]) -> list[str]:
+    """Variants that ran optimized graphs in one result and not in the other."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for before, after in pairs:
+        if None in (before.optimized, after.optimized) or _form(before) == _form(after):
+            continue
+        variants = found.setdefault((_form(before), _form(after)), [])
+        variants += [name for name in [described(after, VARIANT[1:3])] if name not in variants]
+    return [
+        f"other graphs of {'; '.join(variants)}: {before}, now {after}: start-up and memory do not compare"
+        for (before, after), variants in found.items()
+    ]
+
+
+def _form(row: Measured) -> str:
+    return f"{' and '.join(sorted(row.optimized))} as torchless optimize keeps it" if row.optimized else "as they are"
 
 
 def _steady(machine: Mapping[str, Any]) -> dict[str, Any]:

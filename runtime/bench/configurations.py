@@ -28,7 +28,7 @@ class Variant:
 
     Attributes:
         bundle: its name.
-        dtype: of its graphs, joined where they differ.
+        dtype: of its graphs; where they differ that of each, in the order of the bundle's roles.
         provider: what its graphs run on: ``"CPU"``, ``"CUDA"``.
         threads: inside one operator.
         opened: the bundle.
@@ -49,6 +49,11 @@ class Variant:
     def mib(self) -> float:
         """Of the files of the graphs that were opened."""
         return sum(graph_bytes(self.opened, role) for role in self.opened.roles) / _MIB
+
+    @property
+    def optimized(self) -> tuple[str, ...]:
+        """Roles of the graphs that were opened in their optimized form, see :mod:`torchless.optimized`."""
+        return tuple(role for role in self.opened.roles if self.opened.session(role).optimized)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +174,8 @@ class Configurations:
             bundle = TimedBundle(folder, settings, asked)
             _check_memory(bundle)
             pipeline(self.task, bundle)
-            dtypes = dict.fromkeys(bundle.dtype(role) for role in bundle.dtypes if role in bundle.roles)
+            dtypes = [bundle.dtype(role) for role in bundle.dtypes if role in bundle.roles]
+            dtypes = dtypes[:1] if len(set(dtypes)) == 1 else dtypes
             (provider, *_) = bundle.session(next(iter(bundle.roles))).providers
             key = name, "+".join(dtypes), provider.removesuffix("ExecutionProvider"), threads
             if key not in known:

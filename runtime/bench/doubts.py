@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..environment import cpu_count
-from .names import described
+from .names import VARIANT, described, differing
 from .plan import Plan
 from .result import Row
 from .timing import CERTAIN, confidence
@@ -18,14 +18,14 @@ _UNSURE, _TOLD = 0.1, 3
 
 
 def doubts(rows: Sequence[Row], asked: Plan, machine: Mapping[str, Any]) -> list[str]:
-    """Notes on too few calls, a busy machine, more threads than CPUs, and medians that are not known well.
+    """Notes on too few calls, a busy machine, more threads than CPUs, optimized graphs, and medians not known well.
 
     Args:
         rows: what was measured.
         asked: what was asked for.
         machine: see :func:`.machine.describe`.
     """
-    found = [busy(machine), _few(asked), _crowded(rows), _unsure(rows)]
+    found = [busy(machine), _few(asked), _crowded(rows), _optimized(rows), _unsure(rows)]
     return [note for note in found if note is not None]
 
 
@@ -63,6 +63,16 @@ def _crowded(rows: Sequence[Row]) -> str | None:
         f"{busiest} threads on {cpu_count()} CPUs: processes take them from each other; fewer threads for each may be "
         "faster"
     )
+
+
+def _optimized(rows: Sequence[Row]) -> str | None:
+    fields = [field for field in VARIANT if field.name == "dtype" or field in differing(rows)]
+    kept = dict.fromkeys(described(row, fields) for row in rows if row.optimized)
+    others = dict.fromkeys(described(row, fields) for row in rows if not row.optimized)
+    if not kept:
+        return None
+    told = f"graphs in the form that torchless optimize keeps ran for {'; '.join(kept)}"
+    return f"{told}, and not for {'; '.join(others)}: start-up and memory do not compare" if others else told
 
 
 def _unsure(rows: Sequence[Row]) -> str | None:

@@ -84,8 +84,8 @@ def page(result: Result, comparison: Comparison | None) -> str:
         parts += [f"<h2>{escape(name)}</h2>", _table(columns(rows), rows)]
     if result.starts or result.rows:
         parts.append(f'<p class="faint">{escape(LEGEND)}</p>')
-    if result.notes:
-        parts += ["<h2>Notes</h2>", _list(result.notes)]
+    if result.remarks:
+        parts += ["<h2>Notes</h2>", _list(result.remarks)]
     settings = json.dumps({"settings": result.settings, "machine": result.machine}, indent=1, ensure_ascii=False)
     parts.append(f"<details><summary>Settings and machine</summary><pre>{escape(settings)}</pre></details>")
     policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 from ..environment import cpu_count
 from ..errors import OptionError
 from ..optimized import checked
+from ..settings import MOST_THREADS
 from .workload import Shape, Workload
 
 ValueT = TypeVar("ValueT")
@@ -52,6 +53,12 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("batch", "length", "threads", "new_tokens", "beams", "concurrency"):
             _check_all(name, getattr(self, name), int, 1)
+        for name in ("threads", "concurrency"):
+            if crowds := [count for count in getattr(self, name) if count > MOST_THREADS]:
+                raise OptionError(
+                    f"{name} must be {MOST_THREADS} at the most, not {crowds[0]}: each would be started; this process "
+                    f"may use {cpu_count()} processors"
+                )
         _check_all("seconds", self.seconds, float, 0)
         for name, least in (("repeats", 1), ("warmup", 0), ("starts", 0)):
             value = getattr(self, name)

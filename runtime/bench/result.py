@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .reader import Reader
 
 FORMAT = 1
 """Version of the document. A reader refuses others."""
@@ -43,7 +43,8 @@ class Row:
 
     Attributes:
         bundle: name of the bundle's folder.
-        dtype: variant of the graphs: ``"fp32"``, ``"int8"``; joined, as ``"int8+q4"``, where those of a bundle differ.
+        dtype: variant of the graphs: ``"fp32"``, ``"int8"``; of each, as ``"int8+q4+q4"``, where those of a bundle
+            differ.
         provider: execution provider of ONNX Runtime: ``"CPU"``, ``"CUDA"``.
         threads: threads inside one operator, of each worker.
         batch: inputs of one call.
@@ -63,6 +64,8 @@ class Row:
             ``cpu_per_call_ms``: time of all threads on processors; ``resident_mib`` and ``peak_mib``: of a fresh
             process that answers one call, or of all processes, where shared pages count once in the first and for each
             process in the second; not of workers in threads.
+        optimized: roles of the graphs that ran in the form that ``torchless optimize`` keeps, which opens faster and
+            whose memory processes share; None in documents that do not tell.
     """
 
     bundle: str
@@ -79,6 +82,7 @@ class Row:
     workers: int
     metrics: dict[str, Summary]
     values: dict[str, float]
+    optimized: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Start:
             ``cold_start_ms``: from the start of the process to its first answer.
         values: ``resident_mib``: after loading; ``peak_mib``: after the first answer; ``bundle_mib``: the files of the
             variant.
+        optimized: as in :class:`Row`.
     """
 
     bundle: str
@@ -102,6 +107,7 @@ class Start:
     threads: int
     metrics: dict[str, Summary]
     values: dict[str, float]
+    optimized: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,8 @@ class Result:
         starts: what starting costs.
         rows: speeds.
         notes: configurations that were left out, each with the reason, and doubts about the numbers.
+        failed: configurations that failed while they were measured and are not in ``rows``, each with the reason, and
+            where measuring was interrupted; empty where all went well.
     """
 
     format: int
@@ -131,6 +139,12 @@ class Result:
     starts: tuple[Start, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What failed, and the notes."""
+        return (*(f"failed: {failure}" for failure in self.failed), *self.notes)
 
     def to_json(self) -> dict[str, Any]:
         """The document in dictionaries, lists, numbers and texts."""
@@ -143,7 +157,7 @@ class Result:
         Raises:
             InputError: it is none, or of another version.
         """
-        found = _Reader(data, "the document")
+        found = Reader(data, "the document")
         version = found.number("format")
         if version != FORMAT:
             raise InputError(f"a benchmark's document of format {version:g}; this version reads format {FORMAT}")
@@ -158,6 +172,7 @@ class Result:
             starts=tuple(_start(one, f"starts[{place}]") for place, one in enumerate(found.items("starts"))),
             rows=tuple(_row(one, f"rows[{place}]") for place, one in enumerate(found.items("rows"))),
             notes=tuple(map(str, found.items("notes"))),
+            failed=found.texts("failed") or (),
         )
 
     @classmethod
@@ -177,44 +192,8 @@ class Result:
             raise InputError(f"{path} is not a result of torchless bench, it is no JSON: {error}") from error
 
 
-class _Reader:
-    """Fields of a JSON object, checked as they are read."""
-
-    def __init__(self, data: Any, where: str) -> None:
-        if not isinstance(data, Mapping):
-            raise InputError(f"{where} is {data!r:.60}, not an object")
-        self.data, self.where = data, where
-
-    def get(self, name: str, *kinds: type) -> Any:
-        if name not in self.data:
-            raise InputError(f"{self.where} has no {name!r}")
-        value = self.data[name]
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise InputError(f"{name!r} of {self.where} is {value!r:.60}")
-        return value
-
-    def text(self, name: str) -> str:
-        return str(self.get(name, str))
-
-    def number(self, name: str) -> float:
-        return float(self.get(name, int, float))
-
-    def integer(self, name: str) -> int:
-        return int(self.get(name, int))
-
-    def optional(self, name: str) -> int | None:
-        value: int | None = self.get(name, int, type(None))
-        return value
-
-    def mapping(self, name: str) -> dict[str, Any]:
-        return dict(self.get(name, dict))
-
-    def items(self, name: str) -> list[Any]:
-        return list(self.get(name, list, tuple))
-
-
 def _row(data: Any, where: str) -> Row:
-    found = _Reader(data, where)
+    found = Reader(data, where)
     seconds, size = found.get("seconds", int, float, type(None)), found.get("size", list, tuple, type(None))
     if size is not None and (len(size) != 2 or not all(type(side) is int for side in size)):
         raise InputError(f"'size' of {where} is {size!r:.60}")
@@ -233,11 +212,12 @@ def _row(data: Any, where: str) -> Row:
         workers=found.integer("workers"),
         metrics=_metrics(found),
         values=_values(found),
+        optimized=found.texts("optimized"),
     )
 
 
 def _start(data: Any, where: str) -> Start:
-    found = _Reader(data, where)
+    found = Reader(data, where)
     return Start(
         bundle=found.text("bundle"),
         dtype=found.text("dtype"),
@@ -245,18 +225,19 @@ def _start(data: Any, where: str) -> Start:
         threads=found.integer("threads"),
         metrics=_metrics(found),
         values=_values(found),
+        optimized=found.texts("optimized"),
     )
 
 
-def _metrics(found: _Reader) -> dict[str, Summary]:
-    return {name: _summary(_Reader(one, f"{name} of {found.where}")) for name, one in found.mapping("metrics").items()}
+def _metrics(found: Reader) -> dict[str, Summary]:
+    return {name: _summary(Reader(one, f"{name} of {found.where}")) for name, one in found.mapping("metrics").items()}
 
 
-def _summary(found: _Reader) -> Summary:
+def _summary(found: Reader) -> Summary:
     numbers = {field.name: found.number(field.name) for field in fields(Summary) if field.name != "n"}
     return Summary(n=found.integer("n"), **numbers)
 
 
-def _values(found: _Reader) -> dict[str, float]:
-    values = _Reader(found.mapping("values"), f"values of {found.where}")
+def _values(found: Reader) -> dict[str, float]:
+    values = Reader(found.mapping("values"), f"values of {found.where}")
     return {name: values.number(name) for name in values.data}

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import os
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import OptionError
 from . import machine
-from .configurations import Configuration, Configurations, Variant
+from .configurations import Configurations
 from .doubts import doubts
-from .plan import ALONE, Plan, Several, listed, plan
-from .process import start
+from .failures import Failures, Interrupted, Progress
+from .plan import Plan, Several, listed, plan
 from .result import FORMAT, Result, Row, Start
-from .runners import Alone, Processes, Runner, Threads
-from .timing import Share, Times, summarize
-
-Progress = Callable[[str], None]
-"""Called with a line that says what is being done, and how long it may take."""
-
-# Turns that each configuration has at least, between those of the others.
-_TURNS = 6
+from .starts import Starts
+from .turns import Measured, in_turns, opened
 
 
 def bench(
@@ -54,7 +45,8 @@ def bench(
     """Measure a bundle: latency, throughput, start-up, memory.
 
     Every combination of the values is a configuration. All of them take turns, so that what else the machine does
-    meets them alike; a configuration that the model cannot do is left out, and the result's notes say why.
+    meets them alike; a configuration that the model cannot do is left out, and the result's notes say why. One that
+    fails while it is measured does not end the others: :attr:`.Result.failed` names it.
 
     Args:
         bundle: a folder, or a model id on the hub.
@@ -77,7 +69,7 @@ def bench(
         starts: processes that are started to measure starting and memory; 0 leaves both out.
         optimized: whether graphs are opened in their optimized form, as in :class:`~torchless.Settings`.
         inputs: what to call with instead of made inputs: what the pipeline takes. Calls take them in turn.
-        progress: see :data:`Progress`.
+        progress: called with a line that says what is being done, and how long it may take.
 
     Raises:
         OptionError: a value that is malformed, contradicts another, or has no meaning for the task; a dtype that no
@@ -86,7 +78,8 @@ def bench(
         BundleError: a folder that is no bundle, or more of them than memory holds.
         DeviceError: a device that cannot be had.
         InputError: an input that cannot be read.
-        SessionError: a process that was started failed.
+        SessionError: nothing could be measured; or what else was raised first.
+        Interrupted: Ctrl-C, a ``KeyboardInterrupt``; its ``result`` is what had been measured, if there is any.
 
     Example:
         >>> found = bench("models/sst2", batch=(1, 8), dtype=("fp32", "int8"), threads=2)      # doctest: +SKIP
@@ -109,13 +102,32 @@ def bench(
         configurations.append(one)
     if not configurations:
         raise OptionError(f"there is nothing that can be measured: {'; '.join(found.notes)}")
-    beginnings, memory = _starts(configurations, asked.starts, tell)
+    failures, last, interrupt = Failures(), "", None
+
+    def noted(line: str) -> None:
+        nonlocal last
+        last = line
+        tell(line)
+
+    beginnings = Starts(configurations)
+    measured: list[Measured] = []
     with ExitStack() as stack:
-        measured = _loads(configurations, asked, stack, tell)
-        _in_turns(measured, asked, tell)
-        rows = tuple(one.row(memory[one.configuration]) for one in measured)
+        try:
+            beginnings.measure(asked.starts, noted, failures)
+            measured = opened(configurations, asked, stack, noted, failures)
+            in_turns(measured, asked, noted, failures)
+        except KeyboardInterrupt as error:
+            interrupt = error
+            failures.said.append(f"interrupted at: {last}; what there is was measured for less time than was asked for")
+        rows = tuple(one.row(beginnings.memory(one.configuration)) for one in measured if one.times.calls)
+    starts_found = beginnings.rows()
+    if not rows and not starts_found:
+        raise interrupt or failures.errors[0]
     shown = f"torchless.bench.bench({os.fspath(bundle)!r}, ...)"
-    return _document(shown, found, asked, inputs, before, beginnings, rows)
+    result = _document(shown, found, asked, inputs, before, starts_found, rows, failures)
+    if interrupt is not None:
+        raise Interrupted(result) from interrupt
+    return result
 
 
 def _document(
@@ -126,6 +138,7 @@ def _document(
     load: float | None,
     starts: tuple[Start, ...],
     rows: tuple[Row, ...],
+    failures: Failures,
 ) -> Result:
     """What was measured, with all that has to be known to read it; ``load`` is the machine's before it began."""
     described = machine.describe({row.provider for row in rows}) | {"load": load}
@@ -146,114 +159,5 @@ def _document(
         starts=starts,
         rows=rows,
         notes=(*found.notes, *doubts(rows, asked, described)),
-    )
-
-
-@dataclass
-class _Measured:
-    """A configuration while it is measured, called in one way."""
-
-    configuration: Configuration
-    mode: str
-    workers: int
-    runner: Runner
-    times: Times = field(default_factory=Times)
-
-    def __str__(self) -> str:
-        return str(self.configuration) + ("" if self.mode == ALONE else f", {self.workers} {self.mode}")
-
-    def row(self, memory: Mapping[str, float]) -> Row:
-        """What was found; ``memory`` is that of a process that makes one call at a time."""
-        variant, shape = self.configuration.variant, self.configuration.work.shape
-        calls, rate = self.times.calls, self.times.rate
-        metrics = {"latency_ms": summarize([call.ms for call in calls])}
-        values = {"throughput_per_s": shape.batch * rate, "cpu_per_call_ms": 1e3 * self.times.cpu_s / len(calls)}
-        first = [call.first_token_ms for call in calls if call.first_token_ms is not None]
-        if first and shape.beams == 1:  # which beam is the best shows only in the end
-            metrics["first_token_ms"] = summarize(first)
-        if steps := [step for call in calls for step in call.token_ms]:
-            metrics["token_ms"] = summarize(steps)
-        if shape.seconds is not None:
-            metrics["real_time_factor"] = summarize([1e3 * call.amount / call.ms for call in calls])
-        if generated := sum(call.tokens for call in calls):
-            values["tokens_per_s"] = generated / len(calls) * rate
-        elif shape.length is not None:
-            values["tokens_per_s"] = sum(call.amount for call in calls) / len(calls) * rate
-        if self.mode == ALONE:
-            values |= memory
-        elif (of_workers := self.runner.memory()) is not None:
-            found = {"resident_mib": of_workers.resident, "peak_mib": of_workers.peak}
-            values |= {name: value for name, value in found.items() if value is not None}
-        return Row(
-            bundle=variant.bundle, dtype=variant.dtype, provider=variant.provider, threads=variant.threads,
-            batch=shape.batch, length=shape.length, seconds=shape.seconds, size=shape.size, new_tokens=shape.new_tokens,
-            beams=shape.beams, mode=self.mode, workers=self.workers, metrics=metrics, values=values,
-        )  # fmt: skip
-
-
-def _loads(configurations: Sequence[Configuration], asked: Plan, stack: ExitStack, tell: Progress) -> list[_Measured]:
-    """Every configuration in every way of calling it, warmed up."""
-    found = []
-    for one in configurations:
-        for mode, workers in asked.loads():
-            measured = _Measured(one, mode, workers, _runner(one, mode, workers, asked.warmup))
-            stack.callback(measured.runner.close)
-            tell(f"warmed up: {measured}")
-            found.append(measured)
-    return found
-
-
-def _runner(one: Configuration, mode: str, workers: int, warmup: int) -> Runner:
-    if mode == ALONE:
-        return Alone(one.call, warmup)
-    return Threads(one.call, workers, warmup) if mode == "threads" else Processes(one.job, workers, warmup)
-
-
-def _in_turns(measured: Sequence[_Measured], asked: Plan, tell: Progress) -> None:
-    """Let all take turns, each time in another order, so that none always follows the same one."""
-    turns = _TURNS if asked.repeats is None else min(_TURNS, asked.repeats)
-    begin, done, total = time.perf_counter(), 0, turns * len(measured)
-    for turn in range(turns):
-        share = Share(seconds=asked.time / turns)
-        if asked.repeats is not None:
-            share = Share(calls=asked.repeats // turns + (turn < asked.repeats % turns))
-        for place in random.Random(turn).sample(range(len(measured)), len(measured)):
-            spent = time.perf_counter() - begin
-            left = f", {spent / done * (total - done):.0f} s left" if done else ""
-            tell(f"measuring {done + 1} of {total}{left}: {measured[place]}")
-            measured[place].times.add(measured[place].runner.turn(share))
-            done += 1
-
-
-def _starts(
-    configurations: Sequence[Configuration], repeats: int, tell: Progress
-) -> tuple[tuple[Start, ...], dict[Configuration, dict[str, float]]]:
-    """What starting each variant costs, with its first configuration; and the memory of every configuration."""
-    ran: dict[Configuration, list[dict[str, float]]] = {one: [] for one in configurations}
-    first = {one.variant: one for one in reversed(configurations)}
-    for number in range(repeats):
-        for one in configurations:
-            if number == 0 or first[one.variant] is one:
-                tell(f"starting, {number + 1} of {repeats}: {one}")
-                ran[one].append(start(one.job))
-    memory = {one: _medians(found, ("resident_mib", "peak_mib")) for one, found in ran.items()}
-    chosen = [one for one in configurations if first[one.variant] is one and ran[one]]
-    return tuple(_start(one.variant, ran[one], memory[one]) for one in chosen), memory
-
-
-def _medians(found: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
-    """Of those that the system tells."""
-    told = {name: [one[name] for one in found if name in one] for name in names}
-    return {name: summarize(values).p50 for name, values in told.items() if values}
-
-
-def _start(variant: Variant, ran: Sequence[Mapping[str, float]], memory: Mapping[str, float]) -> Start:
-    times = ("import_ms", "load_ms", "cold_start_ms")
-    return Start(
-        bundle=variant.bundle,
-        dtype=variant.dtype,
-        provider=variant.provider,
-        threads=variant.threads,
-        metrics={name: summarize([one[name] for one in ran]) for name in times},
-        values={**memory, "bundle_mib": variant.mib},
+        failed=tuple(failures.said),
     )

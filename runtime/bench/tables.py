@@ -135,7 +135,8 @@ def text(result: Result) -> str:
     """Tables for a terminal, at most :data:`WIDTH` characters wide where that can be had."""
     parts = ["\n".join(line for line in heading(result) if line)]
     parts += [_text(title, rows) for title, rows in titled(result)]
-    notes = [textwrap.fill(f"note: {note}", WIDTH, subsequent_indent="  ") for note in result.notes]
+    notes = [*(f"failed: {failure}" for failure in result.failed), *(f"note: {note}" for note in result.notes)]
+    notes = [textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in notes]
     parts.append("\n".join([LEGEND, *notes]))
     return "\n\n".join(parts) + "\n"
 
@@ -153,8 +154,8 @@ def markdown(result: Result) -> str:
         ]
         parts += [f"## {_escaped(name)}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
     parts.append(LEGEND)
-    if result.notes:
-        parts += ["## Notes", "\n".join(f"- {_escaped(note)}" for note in result.notes)]
+    if result.remarks:
+        parts += ["## Notes", "\n".join(f"- {_escaped(note)}" for note in result.remarks)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -171,11 +172,12 @@ def csv_text(result: Result) -> str:
     writer = csv.writer(out, lineterminator="\n")
     heads = [f"{name}_{part}" for name in names if name in many for part in parts]
     heads += [name for name in names if name not in METRICS]
-    writer.writerow(["kind", *(field.name for field in FIELDS), *heads])
+    writer.writerow(["kind", *(field.name for field in FIELDS), "optimized", *heads])
     for row in measurements:
         cells: list[object] = ["call" if isinstance(row, Row) else "start"]
         cells += [pixels(entry) if isinstance(entry, tuple) else entry
                   for entry in (getattr(row, field.name, None) for field in FIELDS)]  # fmt: skip
+        cells.append(None if row.optimized is None else " ".join(row.optimized))
         cells += [getattr(row.metrics.get(name), part, None) for name in names if name in many for part in parts]
         cells += [row.values.get(name) for name in names if name not in METRICS]
         writer.writerow(cells)

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from tests.runtime.factories import make_bundle
-from tests.runtime.generation_factories import make_causal
-from torchless.bench import Result, bench, run
-from torchless.bench.configurations import names
+from tests.runtime.generation_factories import make_causal, make_seq2seq
+from torchless.bench import Interrupted, Result, bench, run, starts, turns
+from torchless.bench.compare import compare
+from torchless.bench.configurations import Configurations, names
 from torchless.bench.doubts import doubts
+from torchless.bench.failures import Failures
 from torchless.bench.plan import Plan
 from torchless.bench.timing import Call, Share, Turn
-from torchless.errors import BundleNotFoundError, DeviceError, InputError, OptionError, TaskError
+from torchless.errors import BundleNotFoundError, DeviceError, InputError, OptionError, SessionError, TaskError
 
 WORDS = "fine bread water stone tree bird day night".split()
 PLAN = Plan(
@@ -54,8 +56,8 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object) -> None:
         pytest.fail("something was measured")
 
-    monkeypatch.setattr(run, "_in_turns", fail)
-    monkeypatch.setattr(run, "start", fail)
+    monkeypatch.setattr(run, "in_turns", fail)
+    monkeypatch.setattr(starts, "start", fail)
 
 
 def test_numbers_fit_together(bundle: Path) -> None:
@@ -135,13 +137,151 @@ def test_bundles_side_by_side(bundle: Path, tmp_path: Path) -> None:
     assert found.bundle["others"] == [str(other), str(third)]
 
 
-def test_optimized_graphs(bundle: Path, tmp_path: Path) -> None:
+def test_optimized_graphs(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "kept"
     found = bench(
         bundle, optimized=str(kept), threads=1, repeats=1, starts=1, concurrency=1, concurrency_mode="processes"
     )
     assert len(list(kept.glob("model-*"))) == 1
     assert found.settings["optimized"] == str(kept)
+    assert [one.optimized for one in (*found.rows, *found.starts)] == [("model",)] * 3
+    assert "graphs in the form that torchless optimize keeps ran for fp32" in found.notes
+    assert not any(warning.startswith("other graphs") for warning in compare(found, found).warnings)
+    monkeypatch.setenv("TORCHLESS_CACHE", str(kept))
+    # What is kept for one variant is not for the other.
+    other = bench(bundle, dtype=("fp32", "int8"), threads=1, repeats=1, starts=0)
+    assert {row.dtype: row.optimized for row in other.rows} == {"fp32": ("model",), "int8": ()}
+    assert any("ran for fp32, and not for int8: start-up and memory do not compare" in note for note in other.notes)
+    plain = bench(bundle, optimized=False, threads=1, repeats=1, starts=0)
+    assert plain.rows[0].optimized == ()
+    assert not any("optimize" in note for note in plain.notes)
+    assert any(warning.startswith("other graphs of fp32") for warning in compare(plain, found).warnings)
+
+
+class Failing:
+    """A runner that raises in its second turn."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error, self._turns, self.closed = error, 0, 0
+
+    def turn(self, share: Share) -> Turn:
+        self._turns += 1
+        if self._turns > 1:
+            raise self._error
+        return Turn([Call(1.0)], 1.0, 0.0)
+
+    def memory(self) -> None:
+        return None
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Lets what is called by several threads fail in its second turn."""
+
+    def fail(error: BaseException) -> Failing:
+        runner = Failing(error)
+        monkeypatch.setattr(turns, "Threads", lambda *arguments: runner)
+        return runner
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(SessionError("no memory"), "no memory"), (RuntimeError("odd"), "RuntimeError: odd")]
+)
+def test_what_fails_does_not_take_the_others_along(bundle: Path, failing: Any, error: Exception, reason: str) -> None:
+    runner = failing(error)
+    found = bench(bundle, threads=1, length=8, concurrency=2, repeats=6, starts=0)
+    assert [(row.mode, row.metrics["latency_ms"].n) for row in found.rows] == [("alone", 6)]
+    assert found.failed == (f"words fp32 CPU, 1 thread, batch 1, 8 tokens, 2 threads: {reason}",)
+    assert runner._turns == 2, "it is not tried again"
+    assert runner.closed
+    assert Result.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_what_cannot_be_warmed_up(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise SessionError("a worker ended")
+
+    monkeypatch.setattr(turns, "Processes", fail)
+    found = bench(bundle, threads=1, concurrency=2, concurrency_mode=("processes", "threads"), repeats=1, starts=0)
+    assert [row.mode for row in found.rows] == ["alone", "threads"]
+    (failed,) = found.failed
+    assert failed.endswith("2 processes: a worker ended")
+
+
+def test_a_start_that_fails(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, tried = starts.start, Counter[str]()
+
+    def fail(job: Any) -> dict[str, float]:
+        tried[job.dtype] += 1
+        if job.dtype == "int8":
+            raise SessionError("a process ended")
+        return plain(job)
+
+    monkeypatch.setattr(starts, "start", fail)
+    found = bench(bundle, dtype=("fp32", "int8"), threads=1, length=8, repeats=1, starts=2)
+    assert found.failed == ("starting words int8 CPU, 1 thread, batch 1, 8 tokens: a process ended",)
+    assert tried == {"fp32": 2, "int8": 1}
+    assert [start.dtype for start in found.starts] == ["fp32"]
+    assert [("peak_mib" in row.values) for row in found.rows] == [True, False]
+
+
+def test_where_nothing_can_be_measured_the_first_reason_is_raised(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise SessionError("first")
+
+    monkeypatch.setattr(starts, "start", fail)
+    monkeypatch.setattr(turns, "Alone", fail)
+    with pytest.raises(SessionError, match="first"):
+        bench(bundle, threads=1, repeats=1, starts=1)
+
+
+def test_interrupted_with_what_had_been_measured(bundle: Path, failing: Any) -> None:
+    failing(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt) as caught:
+        bench(bundle, threads=1, concurrency=2, repeats=6, starts=0)
+    assert isinstance(caught.value, Interrupted)
+    found = caught.value.result
+    assert found.rows
+    assert all(row.metrics["latency_ms"].n >= 1 for row in found.rows)
+    (said,) = found.failed
+    assert said.startswith("interrupted at: measuring ")
+    assert "2 threads; what there is was measured for less time" in said
+
+
+def test_dtypes_by_role_have_names_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where as many graphs have as many dtypes, of which each is in use."""
+    folder = make_seq2seq(tmp_path / "words", {"a": {"b": 2.0}})
+    for role in ("encoder_model", "decoder_model"):
+        content = (folder / "onnx" / f"{role}.onnx").read_bytes()
+        for name in (role, "decoder_with_past_model") if role == "decoder_model" else (role,):
+            for dtype in ("", "_int8", "_q4"):
+                (folder / "onnx" / f"{name}{dtype}.onnx").write_bytes(content)
+
+    def every(task: str, bundle: Any) -> None:
+        for role in bundle.dtypes:
+            bundle.session(role)
+
+    monkeypatch.setattr("torchless.bench.configurations.pipeline", every)
+    choices = [
+        {"encoder_model": "int8", "decoder_model": "q4", "decoder_with_past_model": "q4"},
+        {"encoder_model": "int8", "decoder_model": "int8", "decoder_with_past_model": "q4"},
+        {"encoder_model": "int8", "decoder_model": "q4", "decoder_with_past_model": "int8"},
+        dict.fromkeys(("encoder_model", "decoder_model", "decoder_with_past_model"), "q4"),
+    ]
+    asked = _plan(dtype=(*choices, "q4"))
+    variants = list(Configurations([folder], "summarization", None, asked)._variants())
+    assert [variant.asked for variant in variants] == choices, "what is the same by two names only once"
+    shown = [variant.dtype for variant in variants]
+    assert len(set(shown)) == 4
+    assert shown[-1] == "q4"
+    assert all(name.count("+") == 2 for name in shown[:-1])
 
 
 def test_the_same_by_two_names_is_measured_once(bundle: Path) -> None:
@@ -178,8 +318,8 @@ class Counted:
 @pytest.mark.parametrize(("repeats", "calls"), [(10, [2, 2, 2, 2, 1, 1]), (6, [1] * 6), (2, [1, 1])])
 def test_all_take_turns(repeats: int, calls: list[int]) -> None:
     log: list[tuple[str, Share]] = []
-    measured: list[Any] = [run._Measured(name, "alone", 1, Counted(log, name)) for name in "abc"]  # type: ignore[arg-type]
-    run._in_turns(measured, _plan(repeats=repeats), lambda line: None)
+    measured: list[Any] = [turns.Measured(name, "alone", 1, Counted(log, name)) for name in "abc"]  # type: ignore[arg-type]
+    turns.in_turns(measured, _plan(repeats=repeats), lambda line: None, Failures())
     rounds = [log[start : start + 3] for start in range(0, len(log), 3)]
     assert [sorted(name for name, _ in turn) for turn in rounds] == [["a", "b", "c"]] * len(calls)
     assert [{share.calls for _, share in turn} for turn in rounds] == [{count} for count in calls]
@@ -190,7 +330,8 @@ def test_all_take_turns(repeats: int, calls: list[int]) -> None:
 
 def test_time_is_shared_by_turns() -> None:
     log: list[tuple[str, Share]] = []
-    run._in_turns([run._Measured("a", "alone", 1, Counted(log, "a"))], _plan(repeats=None, min_time=3.0), print)  # type: ignore[arg-type]
+    one = turns.Measured("a", "alone", 1, Counted(log, "a"))  # type: ignore[arg-type]
+    turns.in_turns([one], _plan(repeats=None, min_time=3.0), print, Failures())
     assert [share for _, share in log] == [Share(seconds=0.5)] * 6
 
 
@@ -211,6 +352,8 @@ def _plan(**changes: Any) -> Plan:
         ({"length": "16"}, "length must be .*, not '16'"),
         ({"threads": (1, 0)}, "threads must be .*, not 0"),
         ({"threads": ()}, "threads: nothing to measure"),
+        ({"threads": (1, 100_000)}, "threads must be 1024 at the most, not 100000: .* processors"),
+        ({"concurrency": 100_000}, "concurrency must be 1024 at the most, not 100000"),
         ({"repeats": 0}, "repeats must be"),
         ({"min_time": 0}, "min_time must be a number of seconds above 0, not 0"),
         ({"min_time": float("nan")}, "min_time must be"),
@@ -269,7 +412,7 @@ def test_more_weights_than_memory(bundle: Path, monkeypatch: pytest.MonkeyPatch,
 
 def test_workers_end_where_measuring_fails(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
-    plain = run.Processes
+    plain = turns.Processes
 
     def kept(*arguments: Any) -> Any:
         made.append(plain(*arguments))
@@ -278,8 +421,8 @@ def test_workers_end_where_measuring_fails(bundle: Path, monkeypatch: pytest.Mon
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "Processes", kept)
-    monkeypatch.setattr(run, "_in_turns", interrupt)
+    monkeypatch.setattr(turns, "Processes", kept)
+    monkeypatch.setattr(run, "in_turns", interrupt)
     with pytest.raises(KeyboardInterrupt):
         bench(bundle, concurrency=2, concurrency_mode="processes", threads=1, repeats=1, starts=0)
     workers = made[0]._workers

@@ -134,6 +134,19 @@ def test_warnings(changed: dict[str, object], said: str) -> None:
     assert any(said in warning for warning in warnings), warnings
 
 
+def test_other_graphs_are_told() -> None:
+    """Rows that tell which graphs ran count, not what was asked for."""
+    old = result((row(optimized=()), row("int8", optimized=())), settings={"optimized": "auto"})
+    new = result((row(optimized=("model",)), row("int8", optimized=())), settings={"optimized": True})
+    (warning,) = compare(old, new).warnings
+    assert warning.startswith("other graphs of fp32, CPU: as they are, now model as torchless optimize keeps it")
+    (warning,) = compare(new, old).warnings
+    assert warning.startswith("other graphs of fp32, CPU: model as torchless optimize keeps it, now as they are")
+    assert not compare(new, new).warnings
+    unknown = result((row(),), settings={"optimized": True})
+    assert not compare(unknown, new).warnings, "a document from before does not tell"
+
+
 def test_load_of_the_machine_is_no_difference() -> None:
     old, new = (
         result((row(),), machine={**MACHINE, "load": load, "memory_available_mib": free})

@@ -9,6 +9,7 @@ import pytest
 
 from tests.bench.results import encoder, generator, loaded, result, row, start, summary
 from torchless.bench import Result, Summary
+from torchless.bench.html import page
 from torchless.bench.names import FIELDS, KNOWN, METRICS, described, number, quantity
 from torchless.bench.tables import WIDTH, columns, csv_text, facts, markdown, speedups, text
 
@@ -94,6 +95,13 @@ def test_notes_and_heading() -> None:
     assert "\nnote: length 1024: the model reads 512 tokens\n" in found
 
 
+def test_what_failed_is_shown_before_the_notes() -> None:
+    found = replace(encoder(), failed=("model q4: no memory",))
+    assert "\nfailed: model q4: no memory\nnote: length 1024" in text(found)
+    assert "- failed: model q4: no memory\n- length 1024" in markdown(found)
+    assert "<li>failed: model q4: no memory</li>" in page(found, None)
+
+
 def test_nothing_measured() -> None:
     found = text(result(notes=("all was left out",)))
     assert "note: all was left out" in found
@@ -141,6 +149,11 @@ def test_csv_has_the_same_columns_for_every_result() -> None:
     assert read(result((more,)))[0]["other"] == "3.0"
 
 
+def test_csv_tells_which_graphs_were_optimized() -> None:
+    rows = (row(optimized=("encoder_model", "decoder_model")), row("int8", optimized=()), row("q4"))
+    assert [line["optimized"] for line in read(result(rows))] == ["encoder_model decoder_model", "", ""]
+
+
 def test_csv_of_pictures_and_sounds() -> None:
     line = read(result((row(length=None, size=(224, 336), seconds=10.0),)))[0]
     assert (line["size"], line["seconds"], line["length"]) == ("224x336", "10.0", "")
@@ -158,7 +171,11 @@ def test_configurations_in_words() -> None:
     made = row(length=None, seconds=10.0, mode="processes", workers=4, threads=1)
     assert described(made) == "model, fp32, CPU, 1 thread, batch 1, 10 s, 4 callers in processes"
     assert described(start()) == "model, fp32, CPU, 2 threads"
-    assert len(FIELDS) == len(fields(row())) - 2
+    assert {field.name for field in FIELDS} == {field.name for field in fields(row())} - {
+        "metrics",
+        "values",
+        "optimized",
+    }
 
 
 def test_unknown_quantities_have_names() -> None:

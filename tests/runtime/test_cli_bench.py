@@ -17,7 +17,7 @@ import pytest
 from torchless import cli_bench, progress
 from torchless.bench import Result
 from torchless.bench import bench as measure
-from torchless.errors import MissingDependencyError
+from torchless.errors import MissingDependencyError, SessionError
 
 from .factories import make_bundle
 from .image_factories import make_classifier
@@ -176,7 +176,7 @@ def test_pictures(run, tmp_path):
     ],
 )
 def test_mistakes_in_what_is_measured(run, bundle, options, message, monkeypatch):
-    monkeypatch.setattr("torchless.bench.run._in_turns", lambda *arguments: pytest.fail("something was measured"))
+    monkeypatch.setattr("torchless.bench.run.in_turns", lambda *arguments: pytest.fail("something was measured"))
     status, out, err = run("bench", bundle, "--starts", "0", *options)
     assert (status, out) == (2, "")
     assert err.startswith("torchless: ")
@@ -234,9 +234,51 @@ def test_a_disk_that_is_full(run, bundle, tmp_path, monkeypatch):
     assert (output / "bench.json").read_text(encoding="utf-8") == "old"
 
 
+def test_what_failed_is_told_and_what_was_measured_is_not_lost(run, bundle, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise SessionError("a worker ended")
+
+    monkeypatch.setattr("torchless.bench.turns.Threads", fail)
+    output = tmp_path / "out"
+    options = ("--length", "8", "--concurrency", "2", "--output", output, "--format", "json", "csv")
+    status, out, err = run("bench", bundle, *QUICK, *options)
+    assert status == 2
+    failed = "words fp32 CPU, 1 thread, batch 1, 8 tokens, 2 threads: a worker ended"
+    assert err.splitlines()[-1] == f"torchless: failed while it was measured: {failed}"
+    assert "ms/call" in out
+    assert f"failed: {failed}" in out
+    found = Result.read(output / "bench.json")
+    assert found.failed == (failed,)
+    assert [row.mode for row in found.rows] == ["alone"]
+
+
+def test_interrupted_with_something_measured(run, bundle, tmp_path, monkeypatch):
+    """It is shown and written all the same."""
+    from torchless.bench.runners import Alone
+
+    plain, turns = Alone.turn, []
+
+    def interrupt(self, share):
+        turns.append(share)
+        if len(turns) == 2:
+            raise KeyboardInterrupt
+        return plain(self, share)
+
+    monkeypatch.setattr(Alone, "turn", interrupt)
+    options = ("--repeats", "6", "--starts", "0", "--threads", "1", "--output", tmp_path / "out", "--format", "json")
+    status, out, err = run("bench", bundle, *options)
+    assert status == 130
+    assert "failed: interrupted at: measuring 2 of 6" in out
+    assert "ms/call" in out
+    assert "Traceback" not in err
+    found = Result.read(tmp_path / "out" / "bench.json")
+    assert found.rows[0].metrics["latency_ms"].n == 1
+    assert found.command
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_interrupted(bundle, tmp_path):
-    """Nothing is written, no worker stays, no traceback is shown."""
+    """Before anything was measured: nothing is written, no worker stays, no traceback is shown."""
     command = [
         sys.executable,
         "-m",
