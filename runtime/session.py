@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from . import optimized, providers
 from .binding import Array as Array
 from .binding import Binding, DeviceArray, Place, runtime_errors
+from .callers import Callers
 from .environment import cpu_count, onnxruntime, release_memory
 from .errors import (
     BundleNotFoundError,
@@ -42,7 +44,8 @@ _DTYPES = {
 class Session:
     """An ONNX graph, loaded and ready to run.
 
-    Running is safe from many threads. Pickling keeps the path and settings, and opens the graph again.
+    Running is safe from many threads; where an optimized graph is used, :mod:`torchless.callers` says how they share
+    it. Pickling keeps the path and settings, and opens the graph again.
 
     Args:
         path: the ``.onnx`` file.
@@ -72,7 +75,9 @@ class Session:
         self.settings = settings or Settings()
         if not self.path.is_file():
             raise BundleNotFoundError(f"no graph at {self.path}")
-        self._session, self.optimized = _open(self.path, self.settings, digest)
+        self._session, reopen = _open(self.path, self.settings, digest)
+        self.optimized = reopen is not None
+        self._callers = Callers(self._session, self._session.get_session_options().intra_op_num_threads, reopen)
         self.inputs = tuple(map(_spec, self._session.get_inputs()))
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
         self.optional = frozenset(node.name for node in self._session.get_overridable_initializers())
@@ -99,7 +104,8 @@ class Session:
         if unknown := set(names) - set(self._output_names):
             raise InputError(f"{self.path.name} has no output {sorted(unknown)}; it has {self._output_names}")
         try:
-            return dict(zip(names, self._session.run(names, given), strict=True))
+            with self._callers.session() as session:
+                return dict(zip(names, session.run(names, given), strict=True))
         except runtime_errors() as error:
             shapes = {name: value.shape for name, value in given.items()}
             raise SessionError(f"{self.path.name} failed on inputs of shapes {shapes}: {error}") from error
@@ -161,26 +167,27 @@ class Session:
         return Session, (self.path, self.settings, self._digest)
 
 
-def _open(path: Path, settings: Settings, digest: str | None) -> tuple[Any, bool]:
-    """ONNX Runtime's session, and whether it is of the optimized form of the graph."""
+def _open(path: Path, settings: Settings, digest: str | None) -> tuple[Any, Callable[[], Any] | None]:
+    """ONNX Runtime's session; where it is of the graph's optimized form, what opens that again with one thread."""
     selected = providers.selected(settings.device, settings.providers, settings.provider_options)
     on_cpu = [name for name, _ in providers.split(selected)] == [providers.CPU]
     kept = settings.optimized if on_cpu else False
     disabled = _SLOWER_ON_CPU if on_cpu else []
-    opened = path
+    last: tuple[Path, Mapping[str, Any] | None] = path, None
 
     def load(graph: Path, more: Mapping[str, Any] | None = None) -> Any:
-        nonlocal opened
-        opened = graph
+        nonlocal last
+        last = graph, more
         # Its own fallback would change the device in the middle of a request, and print to standard output.
-        options = _session_options(settings, more)
-        return onnxruntime().InferenceSession(
+        session = onnxruntime().InferenceSession(
             str(graph),
-            options,
+            _session_options(settings, more),
             providers=selected,
             enable_fallback=0,
             disabled_optimizers=disabled,
         )
+        session.disable_fallback()
+        return session
 
     try:
         session = optimized.open_session(path, digest, kept, settings.session_options or {}, load, disabled)
@@ -189,7 +196,6 @@ def _open(path: Path, settings: Settings, digest: str | None) -> tuple[Any, bool
     except runtime_errors() as error:
         raise SessionError(f"ONNX Runtime cannot load {path}: {error}") from error
     release_memory()
-    session.disable_fallback()
     missing = [name for name, _ in providers.split(selected) if name not in session.get_providers()]
     if missing and settings.device != "auto":
         raise DeviceError(
@@ -201,7 +207,8 @@ def _open(path: Path, settings: Settings, digest: str | None) -> tuple[Any, bool
         warnings.warn(
             f"device='auto': {missing[0]} could not start, running {path.name} on the CPU", stacklevel=user_stacklevel()
         )
-    return session, opened != path
+    graph, more = last
+    return session, None if graph == path else partial(load, graph, {**(more or {}), "intra_op_num_threads": 1})
 
 
 def _session_options(settings: Settings, more: Mapping[str, Any] | None = None) -> Any:
