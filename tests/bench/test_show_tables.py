@@ -96,9 +96,9 @@ def test_notes_and_heading() -> None:
 
 
 def test_what_failed_is_shown_before_the_notes() -> None:
-    found = replace(encoder(), failed=("model q4: no memory",))
-    assert "\nfailed: model q4: no memory\nnote: length 1024" in text(found)
-    assert "- failed: model q4: no memory\n- length 1024" in markdown(found)
+    found = result(notes=("it rained",), failed=("model q4: no memory",))
+    assert "\nfailed: model q4: no memory\nnote: it rained" in text(found)
+    assert "- failed: model q4: no memory\n- it rained" in markdown(found)
     assert "<li>failed: model q4: no memory</li>" in page(found, None)
 
 
