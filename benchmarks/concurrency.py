@@ -8,8 +8,9 @@ writes nothing. The peers need ``make .venv-peers/ready``; conversions are those
 Callers are threads that share one model of two threads, or processes with a model of one thread each. Each has inputs
 of its own, calls again as soon as it is answered, and must get the answer that it gets alone. Contenders of a precision
 are open side by side and take turns of some seconds. OpenVINO is told how it will be called: it has a request for each
-caller, and the hint for throughput, by which it computes each with one thread. What this project's users would do is a
-contender of its own, ``threads=1``: each call is computed by its caller's thread.
+caller, and the hint for throughput, by which it computes each with one thread. What this project's users may do are
+contenders of their own: ``threads=1``, each call is computed by its caller's thread; and, of BERT, ``optimized``, what
+``torchless optimize`` keeps is opened with two threads, and callers share it as :mod:`torchless.callers` says.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from torchless import Bundle
+
 from .measure import PAUSE_S, merge, read
 from .peers import models
 from .peers.concurrency_table import insert
-from .peers.concurrency_worker import CONCURRENCY, ONE_THREAD, conversion
+from .peers.concurrency_worker import CONCURRENCY, ONE_THREAD, OPTIMIZED, conversion, optimized
 from .peers.preparation import converted, prepare
 from .peers.process import GENERATION, Suite, Worker
 from .peers.recognition_inputs import TOKENS
@@ -65,8 +69,9 @@ class Cell:
         return 1 if self.mode == "processes" or contender.endswith(ONE_THREAD) else THREADS
 
     def takes(self, contender: str) -> bool:
-        """Whether it differs from the other contenders here: one thread is for several callers that share a model."""
-        return not contender.endswith(ONE_THREAD) or (self.mode == "threads" and self.callers > 1)
+        """Whether it differs from the others here: some do where several callers share a model alone."""
+        several = self.mode == "threads" and self.callers > 1
+        return several or contender == conversion(contender)
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,10 @@ class Case:
     suite: Suite
     length: int
     new: int | None = None
+
+    def takes(self, contender: str) -> bool:
+        """Whether it differs from the others here: a decoder's steps run in one session, whatever is kept."""
+        return self.new is None or not contender.endswith(OPTIMIZED)
 
     def inputs(self, model: str, callers: int) -> list[Any]:
         """A batch of one text for each caller, all of them different."""
@@ -100,9 +109,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--models", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--contenders", nargs="+", choices=CONCURRENCY.contenders, default=list(CONCURRENCY.contenders))
     parser.add_argument("--modes", nargs="+", choices=("threads", "processes"), default=("threads", "processes"))
-    parser.add_argument("--callers", nargs="+", type=int, default=CALLERS, help="how many (default: 1 2 4)")
+    parser.add_argument("--callers", nargs="+", type=int, default=CALLERS, help="threads; the most, processes")
     parser.add_argument("--turns", type=int, default=3, help="of a contender in a cell")
-    parser.add_argument("--seconds", type=float, default=2, help="of a turn")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of a turn")
     parser.add_argument(
         "--quick", action="store_true", help="small models, a turn of half a second, nothing is written"
     )
@@ -126,10 +135,12 @@ def main(arguments: list[str] | None = None) -> None:
 def measure(model: str, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure every cell of a model, the contenders of a precision side by side."""
     rows: list[dict[str, Any]] = []
-    for cell in (Cell(mode, callers) for mode in asked.modes for callers in asked.callers):
-        if cell == Cell("processes", 1):
-            continue  # nobody else calls, as with one thread of a shared model
-        for contenders in families(filter(cell.takes, asked.contenders), CONCURRENCY.contenders):
+    cells = [Cell("threads", callers) for callers in asked.callers] + [Cell("processes", max(asked.callers))]
+    for cell in cells:
+        if cell.mode not in asked.modes or cell == Cell("processes", 1):  # alone: a thread's caller is measured
+            continue
+        several = [name for name in asked.contenders if cell.takes(name) and CASES[model].takes(name)]
+        for contenders in families(several, CONCURRENCY.contenders):
             found, versions = measure_cell(model, cell, contenders, asked)
             print(*found, sep="\n", flush=True)
             rows += found
@@ -151,6 +162,8 @@ def measure_cell(
         opened: Counter[str] = Counter()  # processes of a conversion, which number their logs
         for contender in contenders:
             shared = conversion(contender)
+            if contender.endswith(OPTIMIZED):
+                _keep(converted(model, shared, small=asked.quick)[1], contender)
             workers[contender] = []
             for _ in cell.processes(inputs):
                 worker = Worker(
@@ -185,6 +198,11 @@ def measure_cell(
         if row["contender"].startswith(OURS) and not row["same"]:
             raise SystemExit(f"{row['contender']}: a caller got another answer than alone in {cell}")
     return rows, versions
+
+
+def _keep(folder: Path, contender: str) -> None:
+    """Write an optimized graph where it is missing, in this process, whose memory nobody counts."""
+    Bundle.open(folder, dtype=family(contender), optimized=str(optimized(folder))).session("model")
 
 
 def _turn(processes: list[Worker], seconds: float) -> dict[str, Any]:

@@ -15,20 +15,26 @@ from benchmarks.peers.torchless import write
 
 pytestmark = pytest.mark.export
 OURS = "torchless fp32"
+FULL = ("fp32",)
+TOKENIZED = (recognition_models.TOKENIZER / "tokenizer.json").is_file()
 LATER = 4e9  # no source is newer, whoever edits one meanwhile
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """The small BERT and GPT-2 as preparation would leave them, made in this process."""
+    """The small BERT, GPT-2 and Whisper as preparation would leave them, made in this process."""
     folder = tmp_path_factory.mktemp("benchmarks")
-    for module, model in ((recognition_models, "bert"), (models, "gpt2")):
+    wanted = [(recognition_models, "bert", FULL), (models, "gpt2", FULL)]
+    if TOKENIZED:
+        wanted.append((recognition_models, "whisper-tiny", (*FULL, "int8")))
+    for module, model, precisions in wanted:
         place = folder / f"{model}-small"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             module.write(model, place / "checkpoint", small=True)
-            write(place / "checkpoint", place / "torchless-fp32", "fp32")
-        for name in ("checkpoint", "torchless-fp32"):
+            for precision in precisions:
+                write(place / "checkpoint", place / f"torchless-{precision}", precision)
+        for name in ("checkpoint", *(f"torchless-{precision}" for precision in precisions)):
             ready = place / f"{name}.ready"
             ready.touch()
             os.utime(ready, (LATER, LATER))
@@ -65,12 +71,19 @@ def test_recognition(quick):
     assert all(row["ms"] > 0 and row["contender"] == OURS for row in rows)
 
 
-def test_concurrency(quick):
-    rows = quick(concurrency.main, "--contenders", OURS, f"{OURS} threads=1")
-    cells = [(OURS, "threads", 2, 2), (f"{OURS} threads=1", "threads", 2, 1), (OURS, "processes", 2, 1)]
+def test_concurrency(quick, folder):
+    kept, alone = f"{OURS} optimized", f"{OURS} threads=1"
+    rows = quick(concurrency.main, "--contenders", OURS, kept, alone)
     assert [(row["model"], row["contender"], row["mode"], row["callers"], row["threads"]) for row in rows] == [
-        (model, *cell) for model in ("bert", "gpt2") for cell in cells
+        ("bert", OURS, "threads", 2, 2),
+        ("bert", kept, "threads", 2, 2),
+        ("bert", alone, "threads", 2, 1),
+        ("bert", OURS, "processes", 2, 1),
+        ("gpt2", OURS, "threads", 2, 2),
+        ("gpt2", alone, "threads", 2, 1),
+        ("gpt2", OURS, "processes", 2, 1),
     ]
+    assert [path.parent.parent.name for path in folder.rglob("graph.onnx")] == ["torchless-fp32-optimized"]
     assert all(row["same"] and row["calls"] >= 2 and 0 < row["p50_ms"] <= row["p99_ms"] for row in rows)
 
 
