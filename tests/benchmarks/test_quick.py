@@ -26,7 +26,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("benchmarks")
     wanted = [(recognition_models, "bert", FULL), (models, "gpt2", FULL)]
     if TOKENIZED:
-        wanted.append((recognition_models, "whisper-tiny", (*FULL, "int8")))
+        wanted.append((recognition_models, "whisper-tiny", ("int8",)))
     for module, model, precisions in wanted:
         place = folder / f"{model}-small"
         with warnings.catch_warnings():
@@ -69,6 +69,21 @@ def test_recognition(quick):
     rows = quick(recognition.main, "--cases", "bert", "--contenders", OURS, "--repeats", "1")
     assert [(row["batch"], row["input"]) for row in rows] == [(1, "16 tokens"), (3, "32 tokens")]
     assert all(row["ms"] > 0 and row["contender"] == OURS for row in rows)
+
+
+@pytest.mark.skipif(not TOKENIZED, reason="Whisper's tokenizer is not part of the repository")
+def test_recognition_of_whisper_in_int8(quick):
+    contender = "torchless int8"
+    rows = quick(recognition.main, "--cases", "whisper-tiny", "--contenders", contender, "--repeats", "1")
+    assert [(row["contender"], row["batch"]) for row in rows] == [(contender, 1), (contender, 4)]
+    assert all(row["ms"] > 0 and row["realtime"] > 0 for row in rows)
+
+
+def test_whisper_meets_its_peers_in_both_precisions():
+    peers = ("torchless", "openvino", "ctranslate2", "faster-whisper", "onnx-asr")
+    for case in ("whisper-tiny", "whisper-base"):
+        found = set(recognition.CASES[case].contenders(recognition.RECOGNITION.contenders))
+        assert {f"{name} {precision}" for name in peers for precision in ("fp32", "int8")} <= found
 
 
 def test_concurrency(quick, folder):
