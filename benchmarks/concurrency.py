@@ -8,9 +8,8 @@ writes nothing. The peers need ``make .venv-peers/ready``; conversions are those
 Callers are threads that share one model of two threads, or processes with a model of one thread each. Each has inputs
 of its own, calls again as soon as it is answered, and must get the answer that it gets alone. Contenders of a precision
 are open side by side and take turns of some seconds. OpenVINO is told how it will be called: it has a request for each
-caller, and the hint for throughput, by which it computes each with one thread. What this project's users may do are
-contenders of their own: ``threads=1``, each call is computed by its caller's thread; and, of BERT, ``optimized``, what
-``torchless optimize`` keeps is opened with two threads, and callers share it as :mod:`torchless.callers` says.
+caller, and the hint for throughput, by which it computes each with one thread. Callers share this project's two threads
+as :mod:`torchless.callers` says; what its users may choose, ``threads=1``, is a contender of its own.
 """
 
 from __future__ import annotations
@@ -23,17 +22,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from torchless import Bundle
-
 from .measure import PAUSE_S, merge, read
 from .peers import models
 from .peers.concurrency_table import insert
-from .peers.concurrency_worker import CONCURRENCY, ONE_THREAD, OPTIMIZED, conversion, optimized
+from .peers.concurrency_worker import CONCURRENCY, ONE_THREAD, conversion
 from .peers.preparation import converted, prepare
 from .peers.process import GENERATION, Suite, Worker
 from .peers.recognition_inputs import TOKENS
@@ -88,10 +84,6 @@ class Case:
     length: int
     new: int | None = None
 
-    def takes(self, contender: str) -> bool:
-        """Whether it differs from the others here: a decoder's steps run in one session, whatever is kept."""
-        return self.new is None or not contender.endswith(OPTIMIZED)
-
     def inputs(self, model: str, callers: int) -> list[Any]:
         """A batch of one text for each caller, all of them different."""
         allowed = range(100, models.vocabulary(model) - 100) if self.new else TOKENS
@@ -139,7 +131,7 @@ def measure(model: str, asked: argparse.Namespace) -> list[dict[str, Any]]:
     for cell in cells:
         if cell.mode not in asked.modes or cell == Cell("processes", 1):  # alone: a thread's caller is measured
             continue
-        several = [name for name in asked.contenders if cell.takes(name) and CASES[model].takes(name)]
+        several = [name for name in asked.contenders if cell.takes(name)]
         for contenders in families(several, CONCURRENCY.contenders):
             found, versions = measure_cell(model, cell, contenders, asked)
             print(*found, sep="\n", flush=True)
@@ -162,8 +154,6 @@ def measure_cell(
         opened: Counter[str] = Counter()  # processes of a conversion, which number their logs
         for contender in contenders:
             shared = conversion(contender)
-            if contender.endswith(OPTIMIZED):
-                _keep(converted(model, shared, small=asked.quick)[1], contender)
             workers[contender] = []
             for _ in cell.processes(inputs):
                 worker = Worker(
@@ -198,11 +188,6 @@ def measure_cell(
         if row["contender"].startswith(OURS) and not row["same"]:
             raise SystemExit(f"{row['contender']}: a caller got another answer than alone in {cell}")
     return rows, versions
-
-
-def _keep(folder: Path, contender: str) -> None:
-    """Write an optimized graph where it is missing, in this process, whose memory nobody counts."""
-    Bundle.open(folder, dtype=family(contender), optimized=str(optimized(folder))).session("model")
 
 
 def _turn(processes: list[Worker], seconds: float) -> dict[str, Any]:

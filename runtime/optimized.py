@@ -61,7 +61,7 @@ UNFINISHED = ".writing-"
 _NEUTRAL = frozenset(
     "intra_op_num_threads inter_op_num_threads log_severity_level log_verbosity_level logid enable_cpu_mem_arena "
     "enable_mem_pattern enable_mem_reuse session.intra_op.allow_spinning session.inter_op.allow_spinning "
-    "session.intra_op.spin_duration_us session.intra_op.spin_backoff_max".split()
+    "session.intra_op.spin_duration_us session.intra_op.spin_backoff_max enable_profiling profile_file_prefix".split()
 )
 
 Load = Callable[..., Any]

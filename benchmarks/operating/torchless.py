@@ -8,8 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from torchless.session import Session
-from torchless.settings import Settings
+from torchless import Bundle
 
 from ..peers.worker import THREADS
 from .kinds import Work, of_onnx, summed
@@ -24,9 +23,7 @@ class Graph:
     def __init__(self, folder: Path, precision: str, *, timed: bool) -> None:
         self._profiles = Path(tempfile.mkdtemp()) if timed else None
         options = {"enable_profiling": True, "profile_file_prefix": f"{self._profiles}/profile"} if timed else None
-        name = "model.onnx" if precision == "fp32" else f"model_{precision}.onnx"
-        settings = Settings(threads=THREADS, session_options=options, optimized=False)
-        self._session = Session(folder / "onnx" / name, settings)
+        self._session = Bundle.open(folder, threads=THREADS, dtype=precision, session_options=options).session()
         self._calls = self._skipped = 0
 
     def run(self, arrays: list[Any]) -> None:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 import threading
 import time
@@ -35,22 +34,20 @@ from .process import Suite
 from .worker import CONTENDERS as GENERATING
 from .worker import peak, take_output
 
-__all__ = ["CONCURRENCY", "ONE_THREAD", "OPTIMIZED", "conversion", "optimized"]
+__all__ = ["CONCURRENCY", "ONE_THREAD", "conversion"]
 
 Call: TypeAlias = Callable[[], Any]
 
 ONE_THREAD = " threads=1"
 """What the names of contenders end in that have one thread, however many callers share them."""
-OPTIMIZED = " optimized"
-"""And of those that open what ``torchless optimize`` keeps, which callers share in another way."""
 
 
 def conversion(contender: str) -> str:
     """The contender whose conversion this one opens."""
-    return contender.removesuffix(ONE_THREAD).removesuffix(OPTIMIZED)
+    return contender.removesuffix(ONE_THREAD)
 
 
-_OURS = ("", OPTIMIZED, ONE_THREAD)
+_OURS = ("", ONE_THREAD)
 CONTENDERS = {
     name: GENERATING[conversion(name)]
     for name in (
@@ -84,16 +81,9 @@ def main() -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def optimized(folder: Path) -> Path:
-    """Where the optimized graphs of a conversion are kept."""
-    return folder.with_name(f"{folder.name}-optimized")
-
-
 def _callers(contender: str, checkpoint: Path, folder: Path, inputs: list[Any], new: int | None) -> list[Call]:
     """A function for each of the inputs, which answers them; without ``new``, an encoder's."""
     kind = CONTENDERS[contender]
-    if contender.endswith(OPTIMIZED):
-        os.environ["TORCHLESS_CACHE"] = str(optimized(folder))
     suite = "." if new else ".recognition."
     module = importlib.import_module(f"{suite}{kind.engine}", __package__)
     where = (checkpoint, folder, kind.precision)

@@ -35,6 +35,19 @@ def prepare(model: str, contenders: Iterable[str], *, small: bool, suite: Suite 
                 print(f"{model}: preparing {contender}", flush=True)
                 with Worker(contender, checkpoint, folder, suite) as conversion:
                     conversion.ask("prepare")
+        if engine == "torchless" and (folder / "torchless.json").is_file():
+            with made(process.kept(folder), [folder]) as needed:
+                if needed:
+                    _optimize(folder, suite.contenders[contender].precision)
+
+
+def _optimize(folder: Path, precision: str) -> None:
+    """What ``torchless optimize`` does."""
+    from torchless import Bundle
+
+    bundle = Bundle.open(folder, dtype=precision, optimized=process.kept(folder))
+    for role in bundle.dtypes:
+        bundle.session(role)
 
 
 @contextmanager

@@ -38,6 +38,9 @@ class Suite:
     engines: Path
 
 
+VARIABLE = "TORCHLESS_CACHE"
+"""Names the folder where this project looks for optimized graphs."""
+
 GENERATION = Suite(worker.CONTENDERS, worker.__name__, f"{__package__}.models", Path(__file__).parent)
 
 
@@ -73,7 +76,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "BENCHMARK_THREADS": str(threads)},
+                env={VARIABLE: str(kept(folder)), **os.environ, "BENCHMARK_THREADS": str(threads)},
             )
 
     @property
@@ -116,6 +119,11 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._process.communicate()
+
+
+def kept(folder: Path) -> Path:
+    """Where the optimized graphs of a conversion are kept, if it is this project's."""
+    return folder.with_name(f"{folder.name}-optimized")
 
 
 def python(contender: str, suite: Suite = GENERATION) -> str:
