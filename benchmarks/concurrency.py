@@ -172,6 +172,8 @@ def measure_cell(
             versions[CONCURRENCY.contenders[contender].engine] = loaded[0]["versions"]
             answers[contender] = [answer for process in loaded for answer in process["answers"]]
         _agree(cell, answers)
+        for processes in workers.values():
+            _turn(processes, asked.seconds / 2)  # what is opened once callers meet
         turns: dict[str, list[dict[str, Any]]] = {contender: [] for contender in workers}
         for _ in range(asked.turns):
             for contender, processes in workers.items():
