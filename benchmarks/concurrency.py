@@ -8,8 +8,9 @@ writes nothing. The peers need ``make .venv-peers/ready``; conversions are those
 Callers are threads that share one model of two threads, or processes with a model of one thread each. Each has inputs
 of its own, calls again as soon as it is answered, and must get the answer that it gets alone. Contenders of a precision
 are open side by side and take turns of some seconds. OpenVINO is told how it will be called: it has a request for each
-caller, and the hint for throughput, by which it computes each with one thread. Callers share this project's two threads
-as :mod:`torchless.callers` says; what its users may choose, ``threads=1``, is a contender of its own.
+caller and, of several, the hint for throughput, by which it computes each with one thread. Callers share this project's
+two threads as :mod:`torchless.callers` says; what users of it, of torch and of Optimum may choose, ``threads=1``, is a
+contender of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from .measure import PAUSE_S, merge, read
+from .measure import PAUSE_S, merge, read, read_here
 from .peers import models
 from .peers.concurrency_table import insert
 from .peers.concurrency_worker import CONCURRENCY, ONE_THREAD, conversion
@@ -119,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not asked.prepare:
             again += measure(model, asked)
     if asked.repeat_check:
-        check(read("concurrency")["rows"], again, KEYS, ("throughput_per_s", "p50_ms"))
+        check(read_here("concurrency"), again, KEYS, ("throughput_per_s", "p50_ms"))
     elif not asked.quick and not asked.prepare:
         print(insert(read("concurrency")["rows"]))
 
@@ -137,8 +138,7 @@ def measure(model: str, asked: argparse.Namespace) -> list[dict[str, Any]]:
             print(*found, sep="\n", flush=True)
             rows += found
             if not asked.quick and not asked.repeat_check:
-                notes = {"seconds": asked.seconds, "environments": versions}
-                merge("concurrency", found, KEYS, threads=THREADS, **notes)
+                merge("concurrency", found, KEYS, threads=THREADS, environments=versions)
     return rows
 
 
@@ -173,7 +173,7 @@ def measure_cell(
             answers[contender] = [answer for process in loaded for answer in process["answers"]]
         _agree(cell, answers)
         for processes in workers.values():
-            _turn(processes, asked.seconds / 2)  # what is opened once callers meet
+            _turn(processes, asked.seconds)  # what is opened once callers meet
         turns: dict[str, list[dict[str, Any]]] = {contender: [] for contender in workers}
         for _ in range(asked.turns):
             for contender, processes in workers.items():
@@ -181,6 +181,7 @@ def measure_cell(
         rows = [
             {
                 **{"model": model, "contender": contender, **asdict(cell), "threads": cell.threads(contender)},
+                "seconds": asked.seconds,
                 **_numbers(turns[contender]),
                 "peak_mib": round(sum(one.ask("memory")["peak"] for one in processes)),
             }

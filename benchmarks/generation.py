@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .measure import PAUSE_S, merge, read
+from .measure import PAUSE_S, merge, read, read_here
 from .peers import models, worker
 from .peers.preparation import converted, prepare
 from .peers.process import Worker
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not asked.prepare:
             again += measure(model, contenders, asked)
     if asked.repeat_check:
-        check(read("generation")["rows"], again, KEYS, ("step_ms", "prefill_ms"))
+        check(read_here("generation"), again, KEYS, ("step_ms", "prefill_ms"))
     elif not asked.quick and not asked.prepare:
         print(insert(read("generation")["rows"]))
 
@@ -114,7 +114,8 @@ def measure(model: str, contenders: Iterable[str], asked: argparse.Namespace) ->
     rows: list[dict[str, Any]] = []
     cells = QUICK if asked.quick else _cells(model, asked.cells)
     reference = Reference(model, small=asked.quick)
-    for family in worker.families(contenders, worker.CONTENDERS):
+    found = worker.families(contenders, worker.CONTENDERS)
+    for family in sorted(found, key=lambda names: REFERENCE not in names):
         if family == [REFERENCE]:
             _complete(model, cells, reference, small=asked.quick)
         else:

@@ -78,6 +78,12 @@ def merge(name: str, rows: list[dict[str, Any]], keys: tuple[str, ...], **notes:
     return write(name, kept + rows, **notes)
 
 
+def read_here(name: str) -> list[dict[str, Any]]:
+    """The rows of results/<name>.json that were measured on this machine."""
+    here = machine(hardware())
+    return [row for row in read(name)["rows"] if row["machine"] == here]
+
+
 def stamped(rows: Iterable[dict[str, Any]], head: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows with the ``"machine"`` and ``"date"`` of a file's head, where they have none of their own."""
     return [{**row, "machine": row.get("machine", machine(head["hardware"])), "date": row.get("date", head["date"])}

@@ -52,11 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     for model in [] if asked.table else asked.models:
         prepare(model, asked.contenders, small=asked.quick, suite=RECOGNITION)
         for family in [] if asked.prepare else families(asked.contenders, CONTENDERS):
-            found, versions = measure(model, family, 2 if asked.quick else asked.repeats, small=asked.quick)
-            print(*found, sep="\n", flush=True)
-            rows += found
-            if not asked.quick:
-                merge("operators", found, KEYS, environments=versions)
+            rows += measure(model, family, 2 if asked.quick else asked.repeats, small=asked.quick)
     if asked.quick:
         print(section(stamped(rows, {"date": time.strftime("%Y-%m-%d"), "hardware": hardware()})))
     elif not asked.prepare:
@@ -69,10 +65,8 @@ def cells(model: str, *, small: bool) -> list[Cell]:
     return [cell for cell in found if cell.work == MODELS[model]][: 1 if MODELS[model] == "speech" else None]
 
 
-def measure(
-    model: str, contenders: Iterable[str], repeats: int, *, small: bool
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of every cell of a model, whose processes are side by side; and the versions of each engine."""
+def measure(model: str, contenders: Iterable[str], repeats: int, *, small: bool) -> list[dict[str, Any]]:
+    """Rows of every cell of a model, whose processes are side by side; each cell is written as it ends."""
     rows: list[dict[str, Any]] = []
     versions: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -85,8 +79,12 @@ def measure(
                 versions[CONTENDERS[contender].engine] = one.ask("load")["versions"]
         for cell in cells(model, small=small):
             place = {"model": model, "input": cell.input, "batch": cell.batch}
-            rows += [{**place, **found} for found in _cell(workers, cell.path(), repeats)]
-    return rows, versions
+            found = [{**place, **one} for one in _cell(workers, cell.path(), repeats)]
+            print(*found, sep="\n", flush=True)
+            rows += found
+            if not small:
+                merge("operators", found, KEYS, environments=versions)
+    return rows
 
 
 def _cell(workers: Mapping[tuple[str, int], Worker], path: Path, repeats: int) -> list[dict[str, Any]]:

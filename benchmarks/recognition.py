@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .measure import PAUSE_S, merge, read
+from .measure import PAUSE_S, merge, read, read_here
 from .peers import recognition_inputs
 from .peers.preparation import FOLDER, converted, prepare
 from .peers.process import Worker
@@ -149,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not asked.prepare:
             again += measure(case, contenders, asked)
     if asked.repeat_check:
-        check(read("recognition")["rows"], again, KEYS, ("ms",))
+        check(read_here("recognition"), again, KEYS, ("ms",))
     elif not asked.quick and not asked.prepare:
         print(insert(read("recognition")["rows"]))
 
@@ -158,7 +158,8 @@ def measure(case: str, contenders: list[str], asked: argparse.Namespace) -> list
     """Measure every cell of a case, family by family: a table compares no others, and all would not fit in memory."""
     rows: list[dict[str, Any]] = []
     reference: dict[Cell, dict[str, Any]] = {}
-    for family in families(contenders, RECOGNITION.contenders):
+    found = families(contenders, RECOGNITION.contenders)
+    for family in sorted(found, key=lambda names: REFERENCE not in names):
         rows += _measure_family(case, family, reference, asked)
     return rows
 

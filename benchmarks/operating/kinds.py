@@ -24,9 +24,9 @@ _ONNX = {
 _BY_OPERATOR = {operator: kind for kind, operators in _ONNX.items() for operator in operators.split()}
 # OpenVINO's: the first that is a part of a node's type, or of the names of the layers that it was fused from.
 _OPENVINO = (
-    ("fullyconnected matmul", "", "products"),
+    ("fullyconnected", "", "products"),
     ("convolution", "", "convolution"),
-    ("", "scaled_dot_product softmax", "attention"),
+    ("matmul", "scaled_dot_product softmax", "attention"),  # where no side is weights
     ("", "layer_norm layernorm group_norm mvn", "norms"),
     ("gelu", "gelu", "activation"),
     ("quantize", "smooth_quant fq_output fq_input", "rounding"),
@@ -70,7 +70,7 @@ def of_openvino(operator: str, layers: str, ms: float, given: Sequence[int], mad
 
 
 def _work(kind: str, ms: float, given: Sequence[int], made: Sequence[int]) -> Work:
-    if kind != "products":
+    if kind != "products" or not given or not made:
         return Work(kind, ms)
     return Work(kind, ms, f"{given[-1]}x{made[-1]}", 2.0 * math.prod(made) * given[-1])
 

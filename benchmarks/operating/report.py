@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..peers.recognition_models import MODELS as TITLES
-from ..peers.table import OURS, Row, Runs, family, replace
+from ..peers.table import OURS, Row, Runs, family, replace, same_run
 from .kinds import KINDS
 
 _PEER = "openvino "
@@ -97,7 +97,7 @@ def _difference(cells: Mapping[Cell, Mapping[Process, Row]]) -> str:
     for (model, given, batch), found in cells.items():
         for (contender, threads), ours in found.items():
             peer = found.get((f"{_PEER}{family(contender)}", threads))
-            if not contender.startswith(OURS) or peer is None:
+            if not contender.startswith(OURS) or peer is None or not same_run(ours, peer):
                 continue
             parts = [
                 sum(ours["kinds"].get(kind, 0) - peer["kinds"].get(kind, 0) for kind in kinds)

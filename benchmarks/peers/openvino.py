@@ -57,8 +57,8 @@ class Engine(TransformersEngine):
 
 
 def concurrent(checkpoint: Path, folder: Path, precision: str, callers: int) -> list[Engine]:
-    """A request for each caller of one model that is compiled for throughput."""
-    first = Engine(checkpoint, folder, precision, "THROUGHPUT")
+    """A request for each caller of one model, which is compiled for throughput where there are several."""
+    first = Engine(checkpoint, folder, precision, "THROUGHPUT" if callers > 1 else "LATENCY")
     return [first, *(first.beside() for _ in range(callers - 1))]
 
 

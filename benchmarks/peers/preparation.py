@@ -27,7 +27,7 @@ def prepare(model: str, contenders: Iterable[str], *, small: bool, suite: Suite 
             if needed:
                 process.write_checkpoint(model, checkpoint, small=small, suite=suite)
         engine = suite.contenders[contender].engine
-        sources = [suite.engines / f"{engine}.py", checkpoint]
+        sources = [*suite.engines.glob(f"{engine}*.py"), checkpoint]
         if engine == "torchless":
             sources += [ROOT / "export", ROOT / "quantize"]
         with made(folder, sources) as needed:
@@ -36,18 +36,17 @@ def prepare(model: str, contenders: Iterable[str], *, small: bool, suite: Suite 
                 with Worker(contender, checkpoint, folder, suite) as conversion:
                     conversion.ask("prepare")
         if engine == "torchless" and (folder / "torchless.json").is_file():
-            with made(process.kept(folder), [folder]) as needed:
-                if needed:
-                    _optimize(folder, suite.contenders[contender].precision)
+            _optimize(folder, suite.contenders[contender].precision)
 
 
 def _optimize(folder: Path, precision: str) -> None:
-    """What ``torchless optimize`` does."""
+    """What ``torchless optimize`` does: write what is missing."""
     from torchless import Bundle
 
     bundle = Bundle.open(folder, dtype=precision, optimized=process.kept(folder))
     for role in bundle.dtypes:
-        bundle.session(role)
+        if not bundle.session(role).optimized:
+            raise SystemExit(f"no optimized graph of {role} of {folder} could be kept")
 
 
 @contextmanager

@@ -62,8 +62,8 @@ RECOGNITION = Suite(
     Path(__file__).with_name("recognition"),
 )
 _PACKAGES = (
-    "torch", "transformers", "optimum", "optimum-onnx", "onnxruntime", "openvino", "nncf", "ctranslate2",
-    "faster-whisper", "onnx-asr", "numpy", "pillow",
+    "torch", "transformers", "optimum", "optimum-onnx", "optimum-intel", "onnxruntime", "openvino", "nncf",
+    "ctranslate2", "faster-whisper", "onnx-asr", "numpy", "pillow",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,9 @@ def _whisper() -> Any:
 
 
 def concurrent(checkpoint: Path, folder: Path, precision: str, callers: int) -> list[Works]:
-    """A request for each caller of one graph that is compiled for throughput."""
-    run = _compiled(folder, "THROUGHPUT")
-    return [_tagging(run.create_infer_request().infer) for _ in range(callers)]
+    """A request for each caller of one graph, which is compiled for throughput where there are several."""
+    run = _compiled(folder, "THROUGHPUT" if callers > 1 else "LATENCY")
+    return [_tagging(partial(run.create_infer_request().infer, share_inputs=True)) for _ in range(callers)]
 
 
 def _compiled(folder: Path, hint: str) -> Any:

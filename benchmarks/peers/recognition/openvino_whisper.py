@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from optimum.intel import OVModelForSpeechSeq2Seq, OVWeightQuantizationConfig
 
 from ..recognition_worker import THREADS, Works
@@ -25,5 +26,6 @@ def prepare(checkpoint: Path, folder: Path, precision: str) -> None:
 
 def load(checkpoint: Path, folder: Path, precision: str) -> Works:
     """The model, whose requests keep the caches."""
+    torch.set_num_threads(THREADS)  # for the log-mel and what transformers does between the steps
     model = OVModelForSpeechSeq2Seq.from_pretrained(folder, device="CPU", ov_config=_OPTIONS)
     return works("whisper", model, checkpoint)
