@@ -29,6 +29,11 @@ from .settings import Settings as Settings
 # The sum and GELU in one kernel take longer than one after the other: BERT-base in float32 4 % at 1 x 16.
 _SLOWER_ON_CPU = ["BiasGeluFusion"]
 
+# Microseconds that idle threads wait in a loop for work. ONNX Runtime's own wait (16 ms on an AMD EPYC) takes a processor
+# from whoever computes next: behind an encoder, T5's decoder; there the first token took 26 ms instead of 14. Shorter
+# than a pause within a call, the loop would cost calls that follow each other.
+_SPIN = "session.intra_op.spin_duration_us", 1000
+
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -217,6 +222,7 @@ def _session_options(settings: Settings, more: Mapping[str, Any] | None = None) 
     options.log_severity_level = 3
     # A plan of memory is kept for every new shape of the inputs, which vary here: it only grows.
     options.enable_mem_pattern = False
+    options.add_session_config_entry(_SPIN[0], str(_SPIN[1]))
     for name, value in {**(settings.session_options or {}), **(more or {})}.items():
         if "." in name:
             options.add_session_config_entry(name, str(value))

@@ -363,4 +363,8 @@ def test_where_the_c_library_keeps_nothing_there_is_nothing_to_do(monkeypatch):
 
 def test_no_plan_of_memory_is_kept_for_each_shape():
     assert sessions._session_options(Settings()).enable_mem_pattern is False
+    spin = "session.intra_op.spin_duration_us"
+    assert sessions._session_options(Settings()).get_session_config_entry(spin) == "1000"
+    given = sessions._session_options(Settings(session_options={spin: "0"}))
+    assert given.get_session_config_entry(spin) == "0"
     assert sessions._session_options(Settings(session_options={"enable_mem_pattern": True})).enable_mem_pattern is True
