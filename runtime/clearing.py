@@ -14,7 +14,10 @@ from .files import inside
 from .optimized import ENTRY, GRAPH, UNFINISHED, WEIGHTS, alone, identity
 
 _NAME = re.compile(r".+-[0-9a-f]{8}")
-_FILES = {GRAPH, WEIGHTS, ENTRY}
+_REST = re.compile(re.escape(UNFINISHED) + r"[a-z0-9_]{8}")
+"""What tempfile makes of the prefix."""
+_FILES = (GRAPH, WEIGHTS, ENTRY)
+"""In the order in which they are removed: without a graph an entry is not used, and by the last it is known."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Removed:
 
 
 def clear(folder: Path, bundle: Bundle | None = None) -> Removed:
-    """Remove optimized graphs; processes that have opened them go on.
+    """Remove optimized graphs; processes that have opened them go on (on Windows they keep them from being removed).
 
     Args:
         folder: where they are kept. What else lies there stays.
@@ -53,7 +56,7 @@ def clear(folder: Path, bundle: Bundle | None = None) -> Removed:
             that ended while they wrote.
 
     Raises:
-        OSError: something cannot be removed.
+        OSError: something cannot be removed; the rest was.
     """
     if not folder.is_dir():
         return Removed()
@@ -62,15 +65,31 @@ def clear(folder: Path, bundle: Bundle | None = None) -> Removed:
         if bundle is not None:
             entries = _of(bundle, entries)
         elif locked:
-            entries += folder.glob(f"{UNFINISHED}*")
-        return sum(map(_remove, entries), Removed())
+            entries += [path for path in folder.iterdir() if _REST.fullmatch(path.name) and _is_folder(path)]
+        removed, errors = Removed(), []
+        for entry in entries:
+            try:
+                removed += _remove(entry)
+            except OSError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return removed
 
 
 def _is_entry(path: Path) -> bool:
     """Whether it was written by :mod:`.optimized`; the folder may be one that holds other things too."""
-    if path.is_symlink() or not path.is_dir() or not _NAME.fullmatch(path.name):
+    if not _is_folder(path) or not _NAME.fullmatch(path.name):
         return False
-    return {file.name for file in path.iterdir()} <= _FILES
+    try:
+        names = {file.name for file in path.iterdir()}
+    except OSError:  # somebody else's
+        return False
+    return ENTRY in names and names <= set(_FILES)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _of(bundle: Bundle, entries: list[Path]) -> list[Path]:
@@ -97,8 +116,12 @@ def _of(bundle: Bundle, entries: list[Path]) -> list[Path]:
 
 
 def _remove(entry: Path) -> Removed:
-    """Remove a folder, beginning with what makes it valid: where the rest cannot be removed, it is not used."""
+    """Remove a folder; where that fails halfway, it is not used, and found again the next time."""
     sizes = [path.stat().st_size for path in entry.rglob("*") if path.is_file()]
-    (entry / ENTRY).unlink(missing_ok=True)
-    shutil.rmtree(entry)
+    if _REST.fullmatch(entry.name):
+        shutil.rmtree(entry)
+    else:
+        for name in _FILES:
+            (entry / name).unlink(missing_ok=True)
+        entry.rmdir()
     return Removed(len(sizes), sum(sizes))

@@ -106,7 +106,8 @@ def _parser(helping: bool) -> argparse.ArgumentParser:
     optimize.add_argument(
         "--clear",
         action="store_true",
-        help="remove what was kept for the bundles, in every variant; without a bundle, all that was kept",
+        help=f"remove what was kept for the bundles, in every variant; without a bundle, all that was kept in "
+        f"{optimized.VARIABLE}, or the user's cache",
     )
 
     cli_bench.add_arguments(commands.add_parser("bench", help="measure speed, start-up and memory on this machine"))
@@ -172,7 +173,10 @@ def _bench(parsed: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _optimize(parsed: argparse.Namespace, rest: list[str]) -> None:
-    place = optimized.folder()
+    try:
+        place = optimized.folder()
+    except RuntimeError as error:
+        raise OptionError(f"no folder for optimized graphs ({error}): name one by {optimized.VARIABLE}") from error
     if parsed.clear:
         _clear(parsed, place)
         return
@@ -198,7 +202,7 @@ def _keep(bundle: Bundle, role: str) -> None:
     messages = [str(warning.message) for warning in told]
     if not kept:
         raise SessionError("; ".join(messages) or f"no optimized graph of {role} of {bundle.folder} could be kept")
-    for warning in told:
+    for warning in {str(one.message): one for one in told}.values():  # a graph is opened twice: to write it, and then it
         warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
 
 

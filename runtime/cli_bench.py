@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import cli_quantize, cli_run, tasks
 from .bundle import Bundle
-from .errors import InputError, MissingDependencyError, OptionError, SessionError, TaskError
+from .errors import InputError, MissingDependencyError, OptionError, SessionError, TaskError, TorchlessError
 from .pipelines import PIPELINES
 from .progress import default_line
 
@@ -126,12 +126,18 @@ def run(parsed: argparse.Namespace, command: str) -> int:
     if parsed.inputs is not None:
         found = replace(found, settings={**found.settings, "inputs": parsed.inputs})
     comparison = None if old is None else compare(old, found)
+    unwritten: TorchlessError | None = None
     try:
         if parsed.output is not None:
             _write(parsed.output, formats, found, comparison)
-    finally:  # what took so long to measure is shown even where it cannot be written
-        _print(parsed, formats, found, comparison)
-    if parsed.output is not None:
+    except TorchlessError as error:
+        unwritten = error
+    _print(parsed, formats, found, comparison)  # what took so long to measure, even where it cannot be written
+    if unwritten is not None and interrupt is None:
+        raise unwritten
+    if unwritten is not None:
+        print(f"torchless: {unwritten}", file=sys.stderr)
+    elif parsed.output is not None:
         print(f"\nwritten to {parsed.output}", file=sys.stderr)
     if interrupt is not None:
         raise interrupt

@@ -30,8 +30,8 @@ from .settings import Settings as Settings
 _SLOWER_ON_CPU = ["BiasGeluFusion"]
 
 # Microseconds that idle threads wait in a loop for work. ONNX Runtime's own wait (16 ms on an AMD EPYC) takes a processor
-# from whoever computes next: behind an encoder, T5's decoder; there the first token took 26 ms instead of 14. Shorter
-# than a pause within a call, the loop would cost calls that follow each other.
+# from who computes next: behind an encoder, T5's decoder, whose first token then took 26 ms instead of 14. Without any
+# the threads of every operator would have to be woken.
 _SPIN = "session.intra_op.spin_duration_us", 1000
 
 _DTYPES = {

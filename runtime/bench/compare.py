@@ -239,7 +239,8 @@ def _other_graphs(pairs: Sequence[tuple[Measured, Measured]]) -> list[str]:
         variants = found.setdefault((_form(before), _form(after)), [])
         variants += [name for name in [described(after, VARIANT[1:3])] if name not in variants]
     return [
-        f"other graphs of {'; '.join(variants)}: {before}, now {after}: start-up and memory do not compare"
+        f"other graphs of {'; '.join(variants)}: {before}, now {after}: start-up, memory and callers in threads "
+        "do not compare"
         for (before, after), variants in found.items()
     ]
 

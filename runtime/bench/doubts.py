@@ -72,7 +72,9 @@ def _optimized(rows: Sequence[Row]) -> str | None:
     if not kept:
         return None
     told = f"graphs in the form that torchless optimize keeps ran for {'; '.join(kept)}"
-    return f"{told}, and not for {'; '.join(others)}: start-up and memory do not compare" if others else told
+    if not others:
+        return told
+    return f"{told}, and not for {'; '.join(others)}: start-up, memory and callers in threads do not compare"
 
 
 def _unsure(rows: Sequence[Row]) -> str | None:

@@ -151,7 +151,7 @@ def test_optimized_graphs(bundle: Path, tmp_path: Path, monkeypatch: pytest.Monk
     # What is kept for one variant is not for the other.
     other = bench(bundle, dtype=("fp32", "int8"), threads=1, repeats=1, starts=0)
     assert {row.dtype: row.optimized for row in other.rows} == {"fp32": ("model",), "int8": ()}
-    assert any("ran for fp32, and not for int8: start-up and memory do not compare" in note for note in other.notes)
+    assert any("ran for fp32, and not for int8: start-up, memory and callers in threads do not" in note for note in other.notes)
     plain = bench(bundle, optimized=False, threads=1, repeats=1, starts=0)
     assert plain.rows[0].optimized == ()
     assert not any("optimize" in note for note in plain.notes)

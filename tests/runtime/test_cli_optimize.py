@@ -59,7 +59,7 @@ def test_a_warning_is_shown_and_no_failure(run, tmp_path, cache, monkeypatch):
     status, out, err = run("optimize", classifier(tmp_path / "bundle"))
     assert status == 0
     assert f"kept in {cache}" in out
-    assert set(err.splitlines()) == {"torchless: warning: something of the graph"}
+    assert err.splitlines() == ["torchless: warning: something of the graph"]
     assert any(cache.iterdir())
 
 
@@ -78,19 +78,25 @@ def test_all_are_removed_and_nothing_else(run, tmp_path, cache):
     kept = [path for path in cache.rglob("*") if path.is_file()]
     assert len(kept) >= 4
     said = counted(kept)
-    own = ("notes.txt", "pictures-0123abcd/a.png", "model-0123abc/graph.onnx")
+    own = (
+        *("notes.txt", "pictures-0123abcd/a.png", "model-0123abc/graph.onnx", "resnet-20240101/graph.onnx"),
+        *(".writing-drafts/entry.json", ".writing-drafts0/entry.json"),
+    )
     for name in own:
         (cache / name).parent.mkdir(exist_ok=True)
         (cache / name).write_text("mine")
     (cache / "model-89abcdef").symlink_to(tmp_path / "one")
+    (cache / ".writing-89abcdef").symlink_to(cache / ".writing-drafts")
+    (cache / "backup-20240101").mkdir()
     assert run("optimize", "--clear") == (0, f"removed {said} from {cache}\n", "")
     assert files(cache) == sorted(own)
+    assert (cache / "backup-20240101").is_dir()
     assert (tmp_path / "one" / "config.json").exists()
     assert run("optimize", "--clear")[1] == f"removed 0 files, 0.0 MiB from {cache}\n"
 
 
 def test_what_a_killed_process_left_is_removed(run, cache):
-    entry = cache / ".writing-killed" / "entry"
+    entry = cache / ".writing-killed_0" / "entry"
     entry.mkdir(parents=True)
     (entry / "weights.bin").write_bytes(bytes(3 << 20))
     (cache / "model-01234567").mkdir()
@@ -160,13 +166,38 @@ def test_what_cannot_be_removed_is_told(run, tmp_path, cache, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(shutil, "rmtree", refuse)
-    status, out, err = run("optimize", "--clear")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rmdir", refuse)
+        status, out, err = run("optimize", "--clear")
     assert (status, out) == (2, "")
     assert "cannot remove optimized graphs" in err
     assert "Permission denied" in err
     (entry,) = cache.iterdir()
-    assert not (entry / optimized.ENTRY).exists(), "half an entry is not used"
+    assert not (entry / optimized.GRAPH).exists(), "half an entry is not used"
+
+
+def test_what_could_not_be_removed_is_found_again(run, tmp_path, cache, monkeypatch):
+    assert run("optimize", classifier(tmp_path / "one"))[0] == 0
+    real, failing = Path.unlink, [optimized.ENTRY]
+
+    def unlink(path, missing_ok=False):
+        if path.name in failing:
+            failing.pop()
+            raise PermissionError(13, "Permission denied", str(path))
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    assert run("optimize", "--clear")[0] == 2
+    assert run("optimize", "--clear")[0] == 0
+    assert list(cache.iterdir()) == []
+
+
+def test_without_a_home_the_folder_is_to_be_named(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHLESS_CACHE", "~nosuchuser/kept")
+    for words in ((classifier(tmp_path / "one"),), ("--clear",)):
+        status, out, err = run("optimize", *words)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert "name one by TORCHLESS_CACHE" in err
 
 
 def test_mistakes(run, tmp_path, cache):
