@@ -75,7 +75,7 @@ def _ratios(
     """A column for each precision, a row for each model and peer, models of a section together."""
     kinds = [kind for kind in FAMILIES if any(ratio.kind == kind for ratio in found)]
     grid = figure.subplots(1, len(kinds), sharey=True, sharex=True, squeeze=False)[0]
-    low, high = min(min(ratio.times for ratio in found), 0.8), max(max(ratio.times for ratio in found), 1.25)
+    low, high = min(min(ratio.times for ratio in found), 0.6), max(max(ratio.times for ratio in found), 1.25)
     for axes, kind in zip(grid, kinds, strict=True):
         style(axes)
         axes.set_xscale("log")

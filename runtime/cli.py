@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import __version__, cli_bench, cli_info, cli_quantize, cli_run, optimized, tasks
+from . import __version__, cli_bench, cli_info, cli_quantize, cli_run, hub, optimized, tasks
 from .bundle import Bundle
 from .errors import OptionError, SessionError, TorchlessError
 
@@ -202,7 +202,7 @@ def _keep(bundle: Bundle, role: str) -> None:
     messages = [str(warning.message) for warning in told]
     if not kept:
         raise SessionError("; ".join(messages) or f"no optimized graph of {role} of {bundle.folder} could be kept")
-    for warning in {str(one.message): one for one in told}.values():  # a graph is opened twice: to write it, and then it
+    for warning in {str(one.message): one for one in told}.values():  # writing and opening may both say so
         warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
 
 
@@ -211,7 +211,7 @@ def _clear(parsed: argparse.Namespace, place: Path) -> None:
 
     if parsed.dtype is not None:
         raise OptionError(f"--clear removes every variant: --dtype {parsed.dtype} has no meaning beside it")
-    bundles = [Bundle.open(name) for name in parsed.bundle]
+    bundles = [Bundle(hub.resolve(name, download=False)) for name in parsed.bundle]
     try:
         if not bundles:
             print(f"removed {clear(place)} from {place}")

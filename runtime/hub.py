@@ -24,6 +24,7 @@ def resolve(
     revision: str | None = None,
     dtype: str | Mapping[str, str] = "auto",
     device: str = "cpu",
+    download: bool = True,
 ) -> Path:
     """The local folder of a bundle.
 
@@ -32,6 +33,7 @@ def resolve(
         revision: branch, tag or commit of a hub id.
         dtype: the variant that will be opened; the others are not downloaded.
         device: ``"cpu"`` or ``"cuda"``: what ``dtype="auto"`` picks for.
+        download: False takes what is in the hub's cache.
 
     Raises:
         BundleNotFoundError: neither a folder nor an id that the hub or the local cache knows.
@@ -48,7 +50,18 @@ def resolve(
         raise BundleNotFoundError(f"{name} is a file; a bundle is a folder with tokenizer.json and onnx/*.onnx")
     if not _ID.fullmatch(name) or name in (".", ".."):
         raise BundleNotFoundError(f"no folder {name}, and the name is not a hub id ('organisation/name')")
+    if not download:
+        return _cached(name, revision)
     return _download(name, revision, dtype, device)
+
+
+def _cached(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except Exception as error:
+        raise BundleNotFoundError(f"no folder {name!r}, and no such model in the hub's cache") from error
 
 
 def _download(name: str, revision: str | None, dtype: str | Mapping[str, str], device: str) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,9 @@ from .settings import Settings as Settings
 # The sum and GELU in one kernel take longer than one after the other: BERT-base in float32 4 % at 1 x 16.
 _SLOWER_ON_CPU = ["BiasGeluFusion"]
 
-# Microseconds that idle threads wait in a loop for work. ONNX Runtime's own wait (16 ms on an AMD EPYC) takes a processor
-# from who computes next: behind an encoder, T5's decoder, whose first token then took 26 ms instead of 14. Without any
-# the threads of every operator would have to be woken.
+# Microseconds that idle threads wait in a loop for work. ONNX Runtime's own wait (16 ms on an AMD EPYC) takes a
+# processor from who computes next: behind an encoder, T5's decoder, whose first token then took 26 ms instead of 14.
+# Without any, the threads would have to be woken for every operator.
 _SPIN = "session.intra_op.spin_duration_us", 1000
 
 _DTYPES = {
@@ -82,7 +81,8 @@ class Session:
             raise BundleNotFoundError(f"no graph at {self.path}")
         self._session, reopen = _open(self.path, self.settings, digest)
         self.optimized = reopen is not None
-        self._callers = Callers(self._session, self._session.get_session_options().intra_op_num_threads, reopen)
+        threads = self._session.get_session_options().intra_op_num_threads
+        self._callers = Callers(self._session, max(threads, cpu_count()), reopen if threads > 1 else None)
         self.inputs = tuple(map(_spec, self._session.get_inputs()))
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
         self.optional = frozenset(node.name for node in self._session.get_overridable_initializers())
@@ -114,6 +114,16 @@ class Session:
         except runtime_errors() as error:
             shapes = {name: value.shape for name, value in given.items()}
             raise SessionError(f"{self.path.name} failed on inputs of shapes {shapes}: {error}") from error
+
+    def prepare(self, callers: int) -> None:
+        """Open now what so many concurrent callers will use, rather than in the middle of a call.
+
+        Only a graph in its optimized form has something to open: see :mod:`torchless.callers`.
+
+        Args:
+            callers: how many calls will run at once.
+        """
+        self._callers.prepare(callers)
 
     def run_on_device(self, feeds: Mapping[str, Array]) -> dict[str, DeviceArray]:
         """Run the graph once, as :meth:`run` does, and leave the outputs in the memory in which they were made."""
@@ -213,7 +223,15 @@ def _open(path: Path, settings: Settings, digest: str | None) -> tuple[Any, Call
             f"device='auto': {missing[0]} could not start, running {path.name} on the CPU", stacklevel=user_stacklevel()
         )
     graph, more = last
-    return session, None if graph == path else partial(load, graph, {**(more or {}), "intra_op_num_threads": 1})
+    if graph == path:
+        return session, None
+
+    def reopen() -> Any:
+        alone = load(graph, {**(more or {}), "intra_op_num_threads": 1})
+        release_memory()
+        return alone
+
+    return session, reopen
 
 
 def _session_options(settings: Settings, more: Mapping[str, Any] | None = None) -> Any:

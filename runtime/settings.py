@@ -24,7 +24,8 @@ class Settings:
     Attributes:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"`` (CUDA where it can be had, otherwise the CPU).
         threads: threads inside one operator, :data:`MOST_THREADS` at the most; None takes what the process may use
-            (affinity, cgroup quota). Where as many calls run at once, each may get one: :mod:`torchless.callers`.
+            (affinity, cgroup quota). Where as many calls of a graph that was kept optimized run at once as there are
+            processors, each may get one: :mod:`torchless.callers`.
         providers: ONNX Runtime execution providers, names or ``(name, options)``; replaces ``device``.
         session_options: attributes of ``onnxruntime.SessionOptions`` by name, and configuration entries (names with
             a dot, such as ``"session.intra_op.allow_spinning"``).

@@ -141,7 +141,7 @@ def _document(
     failures: Failures,
 ) -> Result:
     """What was measured, with all that has to be known to read it; ``load`` is the machine's before it began."""
-    described = machine.describe({one.provider for one in (*rows, *starts)}) | {"load": load}
+    described = machine.describe({row.provider for row in rows} | {start.provider for start in starts}) | {"load": load}
     first, *others = found.bundles.values()
     return Result(
         format=FORMAT,

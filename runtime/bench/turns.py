@@ -84,7 +84,11 @@ def _words(one: object, mode: str, workers: int) -> str:
 def _runner(one: Configuration, mode: str, workers: int, warmup: int) -> Runner:
     if mode == ALONE:
         return Alone(one.call, warmup)
-    return Threads(one.call, workers, warmup) if mode == "threads" else Processes(one.job, workers, warmup)
+    if mode == "processes":
+        return Processes(one.job, workers, warmup)
+    for role in one.variant.optimized:
+        one.variant.opened.session(role).prepare(workers)
+    return Threads(one.call, workers, warmup)
 
 
 def in_turns(measured: list[Measured], asked: Plan, tell: Progress, failures: Failures) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.runtime.factories import make_bundle
 from tests.runtime.generation_factories import make_causal, make_seq2seq
+from torchless import Session
 from torchless.bench import Interrupted, Result, bench, run, starts, turns
 from torchless.bench.compare import compare
 from torchless.bench.configurations import Configurations, names
@@ -151,11 +152,24 @@ def test_optimized_graphs(bundle: Path, tmp_path: Path, monkeypatch: pytest.Monk
     # What is kept for one variant is not for the other.
     other = bench(bundle, dtype=("fp32", "int8"), threads=1, repeats=1, starts=0)
     assert {row.dtype: row.optimized for row in other.rows} == {"fp32": ("model",), "int8": ()}
-    assert any("ran for fp32, and not for int8: start-up, memory and callers in threads do not" in note for note in other.notes)
+    told = "ran for fp32, and not for int8: start-up, memory and callers in threads do not compare"
+    assert any(told in note for note in other.notes)
     plain = bench(bundle, optimized=False, threads=1, repeats=1, starts=0)
     assert plain.rows[0].optimized == ()
     assert not any("optimize" in note for note in plain.notes)
     assert any(warning.startswith("other graphs of fp32") for warning in compare(plain, found).warnings)
+
+
+def test_what_several_callers_use_is_opened_before_they_are_measured(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[int] = []
+    monkeypatch.setattr(Session, "prepare", lambda session, callers: prepared.append(callers))
+    asked: dict[str, Any] = {"threads": 1, "repeats": 1, "starts": 0, "concurrency": (1, 3)}
+    bench(bundle, optimized=str(tmp_path / "kept"), **asked)
+    assert prepared == [1, 3]
+    bench(bundle, optimized=False, **asked)
+    assert prepared == [1, 3]
 
 
 class Failing:

@@ -29,6 +29,7 @@ def folder(tmp_path):
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ("rows", 4))],
         [onnx.numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()],
     )
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "onnx").mkdir()
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     onnx.save(model, tmp_path / "onnx/model.onnx")

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch", reason="checkpoints are written by torch")
 
-from benchmarks import concurrency, generation, measure, recognition, scale
+from benchmarks import concurrency, generation, measure, operators, recognition, scale
 from benchmarks.peers import models, preparation, recognition_models, table
 from benchmarks.peers.torchless import write
 
@@ -46,7 +46,7 @@ def quick(folder, monkeypatch, tmp_path, capsys):
     """Call a suite's command; returns the rows that it prints. Fails if it writes a result or the README."""
     monkeypatch.setattr(preparation, "FOLDER", folder)
     monkeypatch.setattr(recognition, "FOLDER", folder)
-    for suite in (concurrency, generation, recognition, scale):
+    for suite in (concurrency, generation, operators, recognition, scale):
         monkeypatch.setattr(suite, "PAUSE_S", 0)  # there is nobody whose threads could spin
     monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(table, "README", tmp_path / "README.md")
@@ -102,6 +102,14 @@ def test_concurrency(quick, folder):
         (f"{model}-small", "torchless-fp32-optimized") for model in ("bert", "gpt2")
     }
     assert all(row["same"] and row["calls"] >= 2 and 0 < row["p50_ms"] <= row["p99_ms"] for row in rows)
+
+
+def test_operators(quick):
+    rows = quick(operators.main, "--models", "bert", "--contenders", OURS)
+    assert [(row["input"], row["threads"]) for row in rows] == [
+        (given, threads) for given in ("16 tokens", "32 tokens") for threads in (1, 2)
+    ]
+    assert all(row["kinds"]["products"] > 0 and row["gops"]["all"] > 0 for row in rows)
 
 
 def test_scale(quick):

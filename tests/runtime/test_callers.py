@@ -1,4 +1,4 @@
-"""Threads that share a session: when each computes with one thread, what that takes, and that answers are the same."""
+"""Threads that share a session: when each computes with one thread, and that answers are the same to rounding."""
 
 import pickle
 import threading
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from torchless import Session, Settings
+from torchless import session as sessions
 from torchless.callers import PATIENCE, Callers
 from torchless.environment import onnxruntime
 
@@ -16,6 +17,11 @@ from .factories import save_graph
 RNG = np.random.default_rng(0)
 WEIGHTS = {"w": RNG.standard_normal((64, 64), dtype=np.float32)}
 FEEDS = [{"x": RNG.standard_normal((3, 64), dtype=np.float32)} for _ in range(2)]
+
+
+@pytest.fixture(autouse=True)
+def two_processors(monkeypatch):
+    monkeypatch.setattr(sessions, "cpu_count", lambda: 2)
 
 
 @pytest.fixture
@@ -125,13 +131,35 @@ def test_no_other_session_is_opened(graph, tmp_path, opened, settings):
     assert opened == []
 
 
-def test_what_cannot_be_opened_is_left(graph, tmp_path):
+def test_fewer_callers_than_processors_share_the_threads(graph, tmp_path, opened, monkeypatch):
+    monkeypatch.setattr(sessions, "cpu_count", lambda: 3)
     session = Session(graph, Settings(threads=2, optimized=str(tmp_path / "cache")))
+    opened.clear()
+    crowd(session, 2 * PATIENCE)
+    assert opened == []
+
+
+def test_it_is_opened_ahead(graph, tmp_path, opened):
+    session = Session(graph, Settings(threads=2, optimized=str(tmp_path / "cache")))
+    opened.clear()
+    session.prepare(1)
+    assert opened == []
+    session.prepare(2)
+    session.prepare(2)
+    assert opened == [1]
+    with session._callers.session(), session._callers.session() as second:
+        assert second is not session._session
+
+
+def test_what_cannot_be_opened_is_left(graph, tmp_path, opened):
+    session = Session(graph, Settings(threads=2, optimized=str(tmp_path / "cache")))
+    opened.clear()
     expected = session.run(FEEDS[0])["y"]
     for kept in (tmp_path / "cache").glob("*/graph.onnx"):
         kept.unlink()
     for answer in crowd(session, 2 * PATIENCE):
         np.testing.assert_array_equal(answer, expected)
+    assert opened == [1], "tried once"
 
 
 def test_threads_set_by_hand_count(graph, tmp_path, opened):

@@ -48,6 +48,20 @@ def test_a_cached_id_opens_without_a_network(tmp_path, manifest):
     assert (found.stdout, found.stderr) == ("P\n", "")
 
 
+def test_what_is_only_to_be_found_is_not_downloaded(downloads, monkeypatch):
+    """Removing optimized graphs needs the bundle's files if they are there, and no others."""
+    asked = []
+
+    def snapshot(name, **options):
+        asked.append(options)
+        raise OSError("not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    with pytest.raises(BundleNotFoundError, match="no such model in the hub's cache"):
+        hub.resolve("org/name", download=False)
+    assert asked == [{"revision": None, "local_files_only": True}]
+
+
 def test_a_cache_of_links_with_external_weights(tmp_path):
     # The cache keeps every file under its hash, outside of the folder with the names.
     folder = cached(tmp_path, manifest=False)
