@@ -54,6 +54,8 @@ class Settings:
             raise OptionError(f"threads must be a positive integer or None, not {self.threads!r}")
         if not isinstance(self.session_options, (Mapping, type(None))):
             raise OptionError(f"session_options must be a dictionary, not {self.session_options!r}")
+        if self.session_options is not None:  # sessions are opened later too
+            object.__setattr__(self, "session_options", dict(self.session_options))
         named = {f"session_options[{name!r}]": (self.session_options or {}).get(name) for name in _THREADS}
         for name, count in {"threads": self.threads, **named}.items():
             if isinstance(count, int) and count > MOST_THREADS:

@@ -225,6 +225,8 @@ def _warnings(old: Result, new: Result, pairs: Sequence[tuple[Measured, Measured
     when = [name for name, result in (("before", old), ("now", new)) if busy(result.machine)]
     if when:
         found.append(f"the machine was not idle {' and '.join(when)}: what seems to have moved may be others' doing")
+    found += [f"not all was measured {when}: {'; '.join(one.failed)}"
+              for when, one in (("before", old), ("now", new)) if one.failed]  # fmt: skip
     if not pairs:
         found.append("no configuration was measured in both")
     return found

@@ -127,6 +127,7 @@ def test_of_several_bundles_names_count() -> None:
     ({"versions": {"python": "3.11.7", "onnxruntime": "1.23"}}, "versions: onnxruntime 1.31.1, now onnxruntime 1.23"),
     ({"settings": {"optimized": True}}, "measured in another way: no optimized, now optimized True"),
     ({"settings": {"inputs": ["texts.txt"]}}, "measured in another way: no inputs, now inputs texts.txt"),
+    ({"failed": ("int8: no memory",)}, "not all was measured now: int8: no memory"),
     ({"bundle": {"task": "fill-mask"}}, "another task: text-classification, now fill-mask"),
 ])  # fmt: skip
 def test_warnings(changed: dict[str, object], said: str) -> None:

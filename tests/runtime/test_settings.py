@@ -134,6 +134,13 @@ def test_session_option_of_the_wrong_type(graph):
         Session(graph, Settings(session_options={"inter_op_num_threads": "many"}))
 
 
+def test_session_options_that_change_later_change_nothing():
+    options = {"session.intra_op.allow_spinning": "0"}
+    settings = Settings(session_options=options)
+    options.clear()
+    assert sessions._session_options(settings).get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
 def test_session_options_are_set():
     settings = Settings(threads=3, session_options={"inter_op_num_threads": 2, "session.intra_op.allow_spinning": 0})
     options = sessions._session_options(settings)
