@@ -141,7 +141,7 @@ def _places(found: Sequence[Ratio]) -> tuple[dict[tuple[str, str, str], float], 
     """The height of each section, model and peer; of each section's title; and of all."""
     heights: dict[tuple[str, str, str], float] = {}
     titles: dict[str, float] = {}
-    at = 0.0
+    at = 0.8
     order = [*models.MODELS.values(), *recognition_models.MODELS.values()]
     for section in (WHOLE, FIRST, ONCE):
         inside = [ratio for ratio in found if ratio.section == section]
